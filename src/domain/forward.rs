@@ -1,0 +1,54 @@
+//! One payment that came in by one of our channels and went, or should have gone, out by another.
+
+use super::{Msat, Scid, Time};
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Forward {
+    pub key: ForwardKey,
+    /// The channel that was asked for, or that was used; a failed forward may name none, or one that never existed.
+    pub out_channel: Option<Scid>,
+    pub in_msat: Msat,
+    pub out_msat: Option<Msat>,
+    pub fee: Option<Msat>,
+    pub status: ForwardStatus,
+    /// BOLT 4 failure code, where we were the one who failed it.
+    pub failcode: Option<u32>,
+    pub received: Time,
+    pub resolved: Option<Time>,
+    pub created_index: Option<u64>,
+    pub updated_index: Option<u64>,
+}
+
+/// What makes a forward that forward, once and for ever. Ids count per channel and are never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ForwardKey {
+    pub in_channel: Scid,
+    pub in_htlc_id: u64,
+}
+
+/// In the order of a forward's life: a later status replaces an earlier one, never the other way round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ForwardStatus {
+    Offered,
+    Settled,
+    /// Failed further down the route.
+    Failed,
+    /// Failed by us.
+    LocalFailed,
+}
+
+/// `temporary_channel_failure`: what our node answers when the outgoing channel lacks the liquidity.
+pub const TEMPORARY_CHANNEL_FAILURE: u32 = 0x1007;
+
+impl ForwardStatus {
+    pub fn is_final(self) -> bool {
+        self != ForwardStatus::Offered
+    }
+}
+
+impl Forward {
+    /// Did the payer choose us and our price, and only our balance was missing?
+    pub fn starved(&self) -> bool {
+        self.status == ForwardStatus::LocalFailed && self.failcode == Some(TEMPORARY_CHANNEL_FAILURE)
+    }
+}

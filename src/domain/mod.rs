@@ -1,0 +1,17 @@
+//! The words of the house: data and arithmetic. No async, no I/O, no foreign formats.
+
+pub mod channel;
+pub mod flow;
+pub mod forward;
+pub mod ids;
+pub mod time;
+pub mod units;
+pub mod view;
+
+pub use channel::{Channel, ChannelState, FeePolicy, Side};
+pub use flow::{Flow, FlowClass};
+pub use forward::{Forward, ForwardKey, ForwardStatus};
+pub use ids::{ChannelId, PeerId, Scid};
+pub use time::{Clock, ManualClock, SystemClock, Time};
+pub use units::{Msat, Ppm, Sat, Share};
+pub use view::{Feerate, Identity, NodeView};

@@ -1,0 +1,1 @@
+//! The timers: wake, call a step, log what broke, stop when told.

@@ -1,0 +1,3 @@
+//! Plugin or command line? Then hand over.
+
+fn main() {}

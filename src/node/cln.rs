@@ -1,0 +1,1 @@
+//! Core Lightning over its RPC socket.

@@ -1,0 +1,1 @@
+//! The shapes that Core Lightning sends: only the fields that we use.

@@ -1,0 +1,1 @@
+//! Timeouts and circuit breakers around a node.

@@ -1,0 +1,104 @@
+//! The outside world: what we ask of a Lightning node and tell it. Domain types only; wire formats stay in the files below.
+
+pub mod cln;
+pub mod cln_wire;
+pub mod guard;
+
+use async_trait::async_trait;
+
+use crate::domain::{Channel, ChannelId, Feerate, Forward, Identity, Msat, PeerId, Ppm, Scid};
+
+/// A Lightning node, as a short list of our own verbs. All are safe to repeat.
+#[async_trait]
+pub trait Node: Send + Sync {
+    async fn identity(&self) -> Result<Identity, NodeError>;
+
+    /// All channels that the node lists, in whatever state.
+    async fn channels(&self) -> Result<Vec<Channel>, NodeError>;
+
+    /// One page of forwards, in the order of the index asked for.
+    async fn forwards(&self, page: ForwardPage) -> Result<Vec<Forward>, NodeError>;
+
+    /// Which channel an old short channel id belongs to, open or closed; `None` if the node does not know it.
+    async fn channel_of(&self, scid: Scid) -> Result<Option<ChannelName>, NodeError>;
+
+    async fn feerate(&self) -> Result<Option<Feerate>, NodeError>;
+
+    /// Sets the outbound fee of one channel and answers what the node says is now in force.
+    async fn set_fee(&self, order: FeeOrder) -> Result<FeeInForce, NodeError>;
+
+    /// What this node or its version cannot do, in sentences for `revenue-status`.
+    fn warnings(&self) -> Vec<String>;
+
+    /// The circuit breakers, by group of methods.
+    fn breakers(&self) -> Vec<BreakerReport>;
+}
+
+/// The counter by which forwards are paged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ForwardIndex {
+    /// Counts forwards as they are made: new ones.
+    Created,
+    /// Counts forwards as they are resolved: settled and failed ones. Never shows local failures.
+    Updated,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ForwardPage {
+    pub index: ForwardIndex,
+    /// First value of the index that is wanted; counting starts at 1.
+    pub start: u64,
+    pub limit: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChannelName {
+    pub channel_id: ChannelId,
+    pub peer: Option<PeerId>,
+}
+
+/// What to set on a channel. `None` leaves what is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeeOrder {
+    pub channel: ChannelId,
+    pub ppm: Ppm,
+    pub base: Option<Msat>,
+}
+
+/// What the node says is in force after an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeeInForce {
+    pub ppm: Ppm,
+    pub base: Msat,
+}
+
+/// State of one circuit breaker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BreakerReport {
+    pub group: &'static str,
+    /// `closed`: calls pass; `open`: they are refused; `half-open`: one is tried.
+    pub state: &'static str,
+    pub last_error: Option<String>,
+    /// Seconds until the next try, when open.
+    pub retry_in_secs: Option<u64>,
+}
+
+/// Why a node did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NodeError {
+    /// No answer: the outcome is unknown.
+    #[error("{method}: no answer from the node: {why}")]
+    Unreachable { method: String, why: String },
+    /// The node answered that it will not.
+    #[error("{method}: refused by the node: {message} (code {code})")]
+    Refused { method: String, code: i64, message: String },
+    /// This node has no such method or parameter.
+    #[error("{method}: not supported by this node: {why}")]
+    Unsupported { method: String, why: String },
+    /// The node answered something that we do not understand.
+    #[error("{method}: answer not understood: {why}")]
+    Garbled { method: String, why: String },
+    /// Not asked: this group of methods is resting after a failure.
+    #[error("{method}: not asked, because '{group}' calls rest for {retry_in_secs} s more after a failure")]
+    Resting { method: String, group: &'static str, retry_in_secs: u64 },
+}

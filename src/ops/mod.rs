@@ -1,0 +1,1 @@
+//! The steps: look, decide, act, remember.

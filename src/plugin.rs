@@ -1,0 +1,1 @@
+//! Beside Core Lightning: register, wire, subscribe, disable with one reason.

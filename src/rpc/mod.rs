@@ -1,0 +1,1 @@
+//! The revenue-* commands: one table, one file each.
