@@ -339,14 +339,31 @@ fn notifications_and_listing_agree_on_a_forward() {
 }
 
 #[test]
-fn a_forward_without_an_htlc_id_keeps_the_name_that_we_give_it() {
-    let mut row = recorded("listforwards/page_created_1_5.json")["forwards"][0].take();
-    row.as_object_mut().unwrap().remove("in_htlc_id").unwrap();
-    let read = |row: &Value| cln_wire::forwards(&json!({"forwards": [row]})).unwrap().remove(0).key;
-    let key = read(&row);
+fn forwards_from_before_their_ids_were_kept() {
+    let row = recorded("listforwards/page_created_1_5.json")["forwards"][0].take();
+    let read = |row: &Value| cln_wire::forwards(&json!({"forwards": [row]})).unwrap().remove(0);
+    let mut nameless = row.clone();
+    nameless.as_object_mut().unwrap().remove("in_htlc_id").unwrap();
+    let key = read(&nameless).key;
     assert_eq!(key.in_channel, scid("118x8x0"));
-    assert!(key.in_htlc_id >= 1 << 62 && i64::try_from(key.in_htlc_id).is_ok(), "{key:?}");
-    assert_eq!(read(&aged(row)), key, "also across an update of the node");
+    assert!(key.in_htlc_id >= 1 << 62, "{key:?}");
+    assert_eq!(read(&aged(nameless)).key, key, "also across an update of the node");
+
+    let mut keys = vec![key];
+    for made_up_by_the_node in [u64::MAX - 1, u64::MAX - 2, u64::MAX - 1_000_000] {
+        let mut row = row.clone();
+        row["in_htlc_id"] = json!(made_up_by_the_node);
+        keys.push(read(&row).key);
+    }
+    assert!(keys.iter().all(|key| i64::try_from(key.in_htlc_id).is_ok()), "a database stores it: {keys:?}");
+    keys.dedup();
+    assert_eq!(keys.len(), 4);
+
+    let mut timeless = row;
+    timeless.as_object_mut().unwrap().remove("received_time").unwrap();
+    let old = read(&timeless);
+    timeless["received_time"] = json!(0.0);
+    assert_eq!((old.received, &old), (Time(0), &read(&timeless)));
 }
 
 #[test]

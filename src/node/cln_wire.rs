@@ -141,10 +141,7 @@ pub fn forwards(answer: &Value) -> Result<Vec<Forward>, NodeError> {
 
 fn forward(row: &Row<'_>) -> Result<Forward, NodeError> {
     let in_channel = row.need("in_channel", id)?;
-    let in_htlc_id = match row.want("in_htlc_id", count)? {
-        Some(in_htlc_id) => in_htlc_id,
-        None => made_up_htlc_id(row.need("received_time", micros)?),
-    };
+    let in_htlc_id = row.want("in_htlc_id", count)?;
     let status = match row.need("status", text)? {
         "offered" => ForwardStatus::Offered,
         "settled" => ForwardStatus::Settled,
@@ -154,25 +151,32 @@ fn forward(row: &Row<'_>) -> Result<Forward, NodeError> {
         other => return Err(row.garbled(&format!("'status' is '{other}', which is new to us"))),
     };
     Ok(Forward {
-        key: ForwardKey { in_channel, in_htlc_id },
+        key: ForwardKey { in_channel, in_htlc_id: in_htlc_id.map_or_else(|| made_up_htlc_id(row), storable_htlc_id) },
         out_channel: row.want("out_channel", id)?,
         in_msat: row.need("in_msat", msat)?,
         out_msat: row.want("out_msat", msat)?,
         fee: row.want("fee_msat", msat)?,
         status,
         failcode: row.like("failcode", small_count),
-        received: row.need("received_time", seconds)?,
+        // Forwards from before v0.7 have no time; newer nodes say 0 of them, older ones nothing.
+        received: row.want("received_time", seconds)?.unwrap_or_default(),
         resolved: row.want("resolved_time", seconds)?,
         created_index: row.want("created_index", count)?,
         updated_index: row.want("updated_index", count)?,
     })
 }
 
-/// Forwards of channels that closed before v22.11 have no `in_htlc_id`. The moment of their arrival stands in for it: it stays
-/// what it is when the node is updated and begins to count forwards (`created_index`), so that none is taken in twice.
-/// Bit 62 keeps it apart from real ids, and within what a database stores.
-fn made_up_htlc_id(received_micros: u64) -> u64 {
-    1 << 62 | received_micros
+/// Forwards from before v22.11 may come without `in_htlc_id`. The moment of their arrival stands in for it: it stays what it is
+/// when the node is updated and begins to count forwards (`created_index`), so that none is taken in twice. Bit 62 keeps it
+/// apart from real ids, and within what a database stores.
+fn made_up_htlc_id(row: &Row<'_>) -> u64 {
+    1 << 62 | row.like("received_time", micros).unwrap_or_default()
+}
+
+/// Others from that time come with an id that the node made up itself by counting down from 2^64, which is more than a database
+/// stores. Without its highest bit it does, and no real id comes near.
+fn storable_htlc_id(id: u64) -> u64 {
+    id & !(1 << 63)
 }
 
 /// `feerates`; `None` when the node has no estimate now.
@@ -231,7 +235,7 @@ fn state_changed(note: &Row<'_>) -> Result<NodeEvent, NodeError> {
     })
 }
 
-/// Newer nodes wrap what a notification says once more in an object of its name.
+/// Some notifications, and at newer nodes all, are wrapped once more in an object of their name.
 fn notice<'a>(topic: &'a str, params: &'a Value) -> Result<Row<'a>, NodeError> {
     Row::whole(topic, params.get(topic).unwrap_or(params))
 }

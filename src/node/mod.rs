@@ -18,7 +18,8 @@ pub trait Node: Send + Sync {
     /// All channels that the node lists, in whatever state.
     async fn channels(&self) -> Result<Vec<Channel>, NodeError>;
 
-    /// One page of forwards, in the order of the index asked for.
+    /// One page of forwards, in the order of the index asked for. Deleted forwards leave gaps. A node that cannot page shows
+    /// forwards when they are final, counted by us, all by `Created`.
     async fn forwards(&self, page: ForwardPage) -> Result<Vec<Forward>, NodeError>;
 
     /// Which channel an old short channel id belongs to, open or closed; `None` if the node does not know it.
