@@ -1,5 +1,7 @@
 //! Forwards -> flow: where the money of a channel goes. Pure.
 
+pub mod traffic;
+
 use crate::domain::{Flow, FlowClass, Msat, Time};
 
 /// What the ledger sums up for one channel.
