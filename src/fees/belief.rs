@@ -29,7 +29,7 @@ const LEVEL_HALF_LIFE_DAYS: f64 = 5.0;
 /// ... and counts for less than a pair.
 const LEVEL_WEIGHT: f64 = 0.3;
 /// Exposure hours that the level is assumed to have been watched without any demand, so that one early payment is no boom.
-const LEVEL_PRIOR_HOURS: f64 = 4.0;
+const LEVEL_PRIOR_HOURS: f64 = 0.1;
 const LEVEL_PRIOR_EVENTS: f64 = 0.5;
 
 /// One block as the learner sees it.

@@ -203,7 +203,10 @@ impl Climb {
         self.remember(sample);
         match self.step {
             Step::Hold => self.begin_pair(i),
-            Step::Drift if sample.is_some_and(|s| s.n > 0.0) => self.begin_pair(i),
+            Step::Drift if sample.is_some_and(|s| s.n > 0.0) => {
+                self.begin_pair(i);
+                self.begin_below();
+            }
             Step::Drift => self.drift(i),
             Step::First if self.is_dry() => self.drift(i),
             Step::First => {
@@ -254,6 +257,13 @@ impl Climb {
         self.step = Step::First;
         self.delta = tidy((DELTA_MAX / (1.0 + self.info / DELTA_INFO).powf(0.25)).max(DELTA_MIN));
         self.block = Block::new(i.now, self.block_hours(i.tuning.updates_per_day));
+    }
+
+    /// Where payers have just come back, the first try is the lower one.
+    fn begin_below(&mut self) {
+        while self.side() > 0 {
+            self.pairs = self.pairs.wrapping_add(1);
+        }
     }
 
     fn block_hours(&self, updates_per_day: u32) -> f64 {

@@ -140,3 +140,66 @@ fn trace() {
         }
     }
 }
+
+fn hill(f: f64, theta: f64, kappa: f64, sat_per_day: f64) -> f64 {
+    sat_per_day / 48.0 / (1.0 + (f / theta).powf(kappa))
+}
+
+/// Share of what the best fixed fee earns from day `from` on, per seed, with updates a day.
+fn against_fixed(
+    payers: &Payers,
+    start: u32,
+    days: u32,
+    from: usize,
+    seeds: std::ops::Range<u64>,
+) -> (f64, f64, f64, u32) {
+    let (mut all, mut worst, mut updates, mut best_fee) = (0.0, f64::INFINITY, 0.0, 0);
+    let n = (seeds.end - seeds.start) as f64;
+    for seed in seeds {
+        let best = (0..45)
+            .map(|k| crate::domain::units::to_u32_rounded(10.0 * 1.15_f64.powi(k)))
+            .map(|fee| (payers.run(fee, days, seed, true).earned[from..].iter().sum::<f64>(), fee))
+            .fold((0.0, 0), |a, b| if b.0 > a.0 { b } else { a });
+        best_fee = best.1;
+        let run = payers.run(start, days, seed, false);
+        let share = run.earned[from..].iter().sum::<f64>() / best.0;
+        all += share / n;
+        worst = worst.min(share);
+        updates += run.updates as f64 / f64::from(days) / n;
+    }
+    (all, worst, updates, best_fee)
+}
+
+fn markets() -> Vec<(&'static str, Payers)> {
+    let finite = |demand, inflow: f64| Payers {
+        demand,
+        mean_sat: 60_000.0,
+        sigma: 1.6,
+        inflow: Some(inflow / 48.0),
+        daily: true,
+    };
+    vec![
+        ("fixed balance", Payers { inflow: None, ..finite(|f| hill(f, 300.0, 2.2, 3e6), 0.0) }),
+        ("rich: more comes than goes", finite(|f| hill(f, 300.0, 2.2, 3e6), 3e6)),
+        ("even: as much comes as the best fee sells", finite(|f| hill(f, 300.0, 2.2, 3e6), 1.6e6)),
+        ("drained: a fifth of it comes", finite(|f| hill(f, 300.0, 2.2, 3e6), 3e5)),
+        ("drained, flat demand", finite(|f| hill(f, 200.0, 1.4, 6e6), 5e5)),
+        ("sparse", finite(|f| hill(f, 300.0, 2.2, 3e5), 3e5)),
+        ("dear", finite(|f| hill(f, 1500.0, 2.2, 2e6), 2e6)),
+        ("cheap", finite(|f| hill(f, 40.0, 2.2, 6e6), 6e6)),
+    ]
+}
+
+/// A table for whoever tunes: cargo test --release --lib fees::tests_market::table -- --ignored --nocapture
+#[test]
+#[ignore = "prints, proves nothing"]
+fn table() {
+    for (name, payers) in markets() {
+        for start in [50, 200, 1000] {
+            let (mean, worst, updates, best) = against_fixed(&payers, start, 60, 20, 0..8);
+            println!(
+                "{name:45} from {start:4}: mean {mean:.3} worst {worst:.3}, {updates:.2} updates a day, best fixed {best}"
+            );
+        }
+    }
+}
