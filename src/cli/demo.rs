@@ -150,7 +150,7 @@ fn condensed(values: &[f64], width: usize) -> Vec<f64> {
 
 fn channel_table(outcome: &Outcome) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(["channel", "fee ppm", "flow", "local", "earned sat", "last decision"]);
     for column in [1, 3, 4] {
         if let Some(column) = table.column_mut(column) {
