@@ -1,6 +1,8 @@
 //! What a real Core Lightning said, read with our eyes: every recording under `tests/data/cln` is understood, and the facts
 //! in it are the facts that we see. Opens no socket (`tests/lightning_rpc.rs` does).
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 

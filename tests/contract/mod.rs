@@ -1,5 +1,7 @@
 //! What every [`Node`] keeps, whichever world is behind it. Never asks which one that is.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::HashSet;
 
 use cl_revenue_ops::domain::{Channel, ChannelId, Forward, ForwardStatus, Msat, Ppm, Scid};
@@ -8,7 +10,7 @@ use cl_revenue_ops::node::{FeeOrder, ForwardPage, Node, NodeError};
 
 /// Runs `node` through all its verbs. It must have a channel that routes; forwards are checked as far as there are any.
 /// Leaves another fee on one channel.
-pub async fn check_node(node: &dyn Node) {
+pub(crate) async fn check_node(node: &dyn Node) {
     assert_eq!(node.identity().await.unwrap(), node.identity().await.unwrap(), "a node stays who it is");
     node.feerate().await.unwrap();
     check_channels(node).await;

@@ -1,5 +1,7 @@
 //! A `lightning-rpc` socket that answers as it is told, in the framing that Core Lightning uses. Knows nothing of a node.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -8,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 
 /// What the socket does with a request.
-pub enum Answer {
+pub(crate) enum Answer {
     /// The text of a result, digit by digit.
     Result(String),
     /// The text of an error object.
@@ -21,14 +23,14 @@ pub enum Answer {
 
 type Serve = dyn Fn(&str, &Value) -> Answer + Send + Sync;
 
-pub struct Socket {
+pub(crate) struct Socket {
     _dir: tempfile::TempDir,
     path: PathBuf,
     seen: Arc<Mutex<Vec<(String, Value)>>>,
 }
 
 impl Socket {
-    pub fn serve(serve: impl Fn(&str, &Value) -> Answer + Send + Sync + 'static) -> Socket {
+    pub(crate) fn serve(serve: impl Fn(&str, &Value) -> Answer + Send + Sync + 'static) -> Socket {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lightning-rpc");
         let listener = UnixListener::bind(&path).unwrap();
@@ -42,12 +44,12 @@ impl Socket {
         Socket { _dir: dir, path, seen }
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Methods and parameters of all requests so far.
-    pub fn seen(&self) -> Vec<(String, Value)> {
+    pub(crate) fn seen(&self) -> Vec<(String, Value)> {
         self.seen.lock().unwrap().clone()
     }
 }
