@@ -9,10 +9,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use cl_revenue_ops::domain::ForwardIndex;
 use cl_revenue_ops::domain::{ChannelId, ForwardStatus, ManualClock, Msat, Ppm, Scid, SystemClock, Time};
 use cl_revenue_ops::node::cln::CoreLightning;
 use cl_revenue_ops::node::guard::{Guarded, Patience};
-use cl_revenue_ops::node::{FeeOrder, ForwardIndex, ForwardPage, Node, NodeError};
+use cl_revenue_ops::node::{FeeOrder, ForwardPage, Node, NodeError};
 use replay::{Answer, Socket};
 use serde_json::{Value, json};
 

@@ -8,7 +8,10 @@ pub mod guard;
 
 use async_trait::async_trait;
 
-use crate::domain::{Channel, ChannelId, ChannelState, Feerate, Forward, Identity, Msat, PeerId, Ppm, Scid, Time};
+use crate::domain::{
+    Channel, ChannelId, ChannelName, ChannelState, Feerate, Forward, ForwardIndex, Identity, Msat, PeerId, Ppm, Scid,
+    Time,
+};
 
 /// A Lightning node, as a short list of our own verbs. All are safe to repeat.
 #[async_trait]
@@ -37,27 +40,12 @@ pub trait Node: Send + Sync {
     fn breakers(&self) -> Vec<BreakerReport>;
 }
 
-/// The counter by which forwards are paged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ForwardIndex {
-    /// Counts forwards as they are made: new ones.
-    Created,
-    /// Counts forwards as they are resolved: settled and failed ones. Never shows local failures.
-    Updated,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ForwardPage {
     pub index: ForwardIndex,
     /// First value of the index that is wanted; counting starts at 1.
     pub start: u64,
     pub limit: u64,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ChannelName {
-    pub channel_id: ChannelId,
-    pub peer: Option<PeerId>,
 }
 
 /// What to set on a channel. `None` leaves what is there.

@@ -1,1 +1,115 @@
-//! The steps: look, decide, act, remember.
+//! The steps: look, decide, act, remember. Everything that changes the world goes through here, one step at a time.
+
+mod by_hand;
+mod fee_cycle;
+mod flow_cycle;
+mod jobs;
+mod notice;
+mod reports;
+mod settings;
+mod sync;
+mod vegas;
+
+use std::sync::{Arc, PoisonError};
+
+use tokio::sync::{Mutex, watch};
+
+pub use by_hand::{OrderError, SetFeeAnswer};
+pub use fee_cycle::FeeOutcome;
+pub use jobs::{Job, JobReport, Jobs};
+pub use settings::{SettingRow, Settings};
+pub use sync::SyncReport;
+
+use crate::domain::{Clock, Identity, NodeView, Time};
+use crate::ledger::{Ledger, LedgerCheck};
+use crate::node::Node;
+use crate::options::Options;
+
+/// The one handle to everything: doors hold it as `Arc<Ops>`.
+pub struct Ops {
+    pub(crate) identity: Identity,
+    node: Arc<dyn Node>,
+    ledger: Ledger,
+    clock: Arc<dyn Clock>,
+    settings: Settings,
+    jobs: Jobs,
+    /// Whoever changes the world holds it for the whole step; reads do not need it.
+    turn: Mutex<()>,
+    /// Held while the node's list of forwards is read, so that nobody reads it twice at a time.
+    reading: Mutex<()>,
+    seen: Seen,
+}
+
+/// Caches for reports: gone with the process, made again by the next step.
+#[derive(Default)]
+struct Seen(std::sync::Mutex<Sights>);
+
+#[derive(Default)]
+struct Sights {
+    view: Option<Arc<NodeView>>,
+    check: Option<Arc<LedgerCheck>>,
+}
+
+impl Seen {
+    fn change(&self, change: impl FnOnce(&mut Sights)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&Sights) -> T) -> T {
+        read(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Ops {
+    pub fn new(
+        identity: Identity,
+        node: Arc<dyn Node>,
+        ledger: Ledger,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+    ) -> Ops {
+        let (turn, reading) = (Mutex::new(()), Mutex::new(()));
+        Ops { identity, node, ledger, clock, settings, jobs: Jobs::default(), turn, reading, seen: Seen::default() }
+    }
+
+    pub fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    /// The options in force, and a way to hear of changes.
+    pub fn options(&self) -> watch::Receiver<Arc<Options>> {
+        self.settings.watch()
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub fn jobs(&self) -> &Jobs {
+        &self.jobs
+    }
+
+    /// The node as the last step saw it.
+    pub fn last_view(&self) -> Option<Arc<NodeView>> {
+        self.seen.read(|seen| seen.view.clone())
+    }
+
+    /// Writes what is left and closes the ledger; waits for the step that runs.
+    pub async fn close(&self) {
+        let _turn = self.turn.lock().await;
+        self.ledger.close().await;
+    }
+
+    /// The node as of now. An unanswered question fails the whole look; only the feerate may be unknown.
+    async fn look(&self, now: Time) -> anyhow::Result<NodeView> {
+        let channels = self.node.channels().await?;
+        self.ledger.note_channels(now, &channels).await?;
+        let feerate = self.node.feerate().await.unwrap_or_else(|error| {
+            tracing::warn!("the on-chain feerate is unknown in this step: {error}");
+            None
+        });
+        let view = NodeView { now, channels, feerate };
+        self.seen.change(|seen| seen.view = Some(Arc::new(view.clone())));
+        Ok(view)
+    }
+}

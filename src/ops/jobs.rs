@@ -1,0 +1,59 @@
+//! What the timers do: when each job ran last, when it runs next, what went wrong.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use crate::domain::Time;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Job {
+    Sync,
+    Flow,
+    Fees,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct JobReport {
+    pub runs: u64,
+    pub failures: u64,
+    pub last_run: Option<Time>,
+    pub next_run: Option<Time>,
+    /// Of the last run, if it failed.
+    pub last_error: Option<String>,
+}
+
+#[derive(Debug, Default)]
+pub struct Jobs(Mutex<BTreeMap<Job, JobReport>>);
+
+impl Job {
+    pub fn name(self) -> &'static str {
+        match self {
+            Job::Sync => "sync",
+            Job::Flow => "flow",
+            Job::Fees => "fees",
+        }
+    }
+}
+
+impl Jobs {
+    pub fn ran(&self, job: Job, at: Time, error: Option<String>) {
+        self.change(job, |report| {
+            report.runs += 1;
+            report.failures += u64::from(error.is_some());
+            report.last_run = Some(at);
+            report.last_error = error;
+        });
+    }
+
+    pub fn scheduled(&self, job: Job, at: Time) {
+        self.change(job, |report| report.next_run = Some(at));
+    }
+
+    pub fn reports(&self) -> BTreeMap<Job, JobReport> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn change(&self, job: Job, change: impl FnOnce(&mut JobReport)) {
+        change(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(job).or_default());
+    }
+}

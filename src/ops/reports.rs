@@ -1,0 +1,1 @@
+//! What an operator asks. Reads only; never waits for a turn.
