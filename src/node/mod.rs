@@ -1,12 +1,17 @@
 //! The outside world: what we ask of a Lightning node and tell it. Domain types only; wire formats stay in the files below.
 
+mod breaker;
 pub mod cln;
+mod cln_row;
 pub mod cln_wire;
 pub mod guard;
 
 use async_trait::async_trait;
 
-use crate::domain::{Channel, ChannelId, ChannelName, Feerate, Forward, ForwardIndex, Identity, Msat, Ppm, Scid};
+use crate::domain::{
+    Channel, ChannelId, ChannelName, ChannelState, Feerate, Forward, ForwardIndex, Identity, Msat, PeerId, Ppm, Scid,
+    Time,
+};
 
 /// A Lightning node, as a short list of our own verbs. All are safe to repeat.
 #[async_trait]
@@ -55,6 +60,33 @@ pub struct FeeOrder {
 pub struct FeeInForce {
     pub ppm: Ppm,
     pub base: Msat,
+}
+
+/// What a node tells unasked, besides forwards.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NodeEvent {
+    ChannelStateChanged {
+        peer: PeerId,
+        channel_id: ChannelId,
+        scid: Option<Scid>,
+        /// Absent when the channel is new.
+        old: Option<ChannelState>,
+        new: ChannelState,
+        /// Who or what brought it about, in the node's words.
+        cause: Option<String>,
+        at: Option<Time>,
+    },
+    /// A peer opened a channel with us. Our own openings are not told so; their first change of state is.
+    ChannelOpened {
+        peer: PeerId,
+        capacity: Option<Msat>,
+    },
+    Connected {
+        peer: PeerId,
+    },
+    Disconnected {
+        peer: PeerId,
+    },
 }
 
 /// State of one circuit breaker.

@@ -11,7 +11,7 @@ use super::{Job, JobReport, Ops, OrderError};
 use crate::domain::{Channel, Flow, Msat, NodeView, PeerId, Scid, Time};
 use crate::flow::{self, FlowInputs};
 use crate::ledger::{ChannelTotals, FeeOutcomeKind, FeeRow, LedgerCheck, Positions};
-use crate::node::BreakerReport;
+pub use crate::node::BreakerReport as Breaker;
 use crate::options::Options;
 
 /// Fee changes that `revenue-status` shows.
@@ -27,7 +27,7 @@ pub struct StatusReport {
     pub channels: Vec<ChannelReport>,
     pub changes: Vec<(i64, FeeReport)>,
     pub jobs: BTreeMap<Job, JobReport>,
-    pub breakers: Vec<BreakerReport>,
+    pub breakers: Vec<Breaker>,
     pub warnings: Vec<String>,
 }
 
@@ -129,7 +129,9 @@ impl Ops {
         let view = self.last_view().unwrap_or_else(|| Arc::new(NodeView { now, channels: Vec::new(), feerate: None }));
         let id = self.channel_by_name(&view, name).await?;
         let row = self.ledger.last_decisions().await?.remove(&id).ok_or_else(|| {
-            OrderError::Caller(format!("no fee has been decided for '{name}' yet; revenue-fee-debug lists those that have"))
+            OrderError::Caller(format!(
+                "no fee has been decided for '{name}' yet; revenue-fee-debug lists those that have"
+            ))
         })?;
         let why = serde_json::from_str(&row.why).context("reading the stages of the decision")?;
         let memory = self.memory_of(row.peer).await?;
@@ -138,7 +140,9 @@ impl Ops {
 
     async fn memory_of(&self, peer: PeerId) -> anyhow::Result<Value> {
         let memory = self.ledger.memories().await?.remove(&peer);
-        memory.map_or(Ok(Value::Null), |text| serde_json::from_str(&text).context("reading what is remembered of the peer"))
+        memory.map_or(Ok(Value::Null), |text| {
+            serde_json::from_str(&text).context("reading what is remembered of the peer")
+        })
     }
 
     async fn channels_of(&self, view: Option<&NodeView>) -> anyhow::Result<Vec<ChannelReport>> {

@@ -68,12 +68,12 @@ impl Bounds for u64 {
 }
 
 /// A parameter that the usage does not bracket has been given, or [`Args::read`] would have refused.
-pub fn required<T>(name: &str, value: Option<T>) -> Result<T, RpcError> {
+pub(super) fn required<T>(name: &str, value: Option<T>) -> Result<T, RpcError> {
     value.ok_or_else(|| RpcError::caller(format!("'{name}' is missing")))
 }
 
 /// The names in a usage line, and whether each must be given.
-pub fn parameters(usage: &'static str) -> impl Iterator<Item = (&'static str, bool)> {
+pub(super) fn parameters(usage: &'static str) -> impl Iterator<Item = (&'static str, bool)> {
     usage.split_whitespace().map(|word| match word.strip_prefix('[').and_then(|word| word.strip_suffix(']')) {
         Some(name) => (name, false),
         None => (word, true),

@@ -10,14 +10,14 @@ use crate::ops::OrderError;
 pub type Answer = Result<serde_json::Value, RpcError>;
 
 /// The caller erred; the text says what to give instead.
-pub const CALLER: i32 = -32602;
+pub(super) const CALLER: i32 = -32602;
 /// Something broke underneath: the node did not answer, the ledger could not be written.
-pub const BROKEN: i32 = 4000;
+pub(super) const BROKEN: i32 = 4000;
 /// The plugin is still starting; ask again.
-pub const STARTING: i32 = 4001;
+pub(super) const STARTING: i32 = 4001;
 
 /// Every code, for the manual.
-pub const CODES: [(i32, &str); 3] = [
+pub(super) const CODES: [(i32, &str); 3] = [
     (CALLER, "A parameter is missing, unknown or not allowed. The text says what to give instead."),
     (BROKEN, "Something broke underneath: the node did not answer, or the ledger could not be read or written."),
     (STARTING, "The plugin is still starting: it waits for the node or opens its ledger. Ask again a little later."),
