@@ -96,7 +96,6 @@ impl CoreLightning {
         let names = match self.call("listpeerchannels", params).await {
             Ok(answer) => wire::names("listpeerchannels", "channels", &answer)?,
             Err(NodeError::Unsupported { .. }) => return Ok(None),
-            Err(NodeError::Refused { message, .. }) if message.contains("not found") => Vec::new(),
             Err(error) => return Err(error),
         };
         Ok(Some(names.into_iter().map(|(_, name)| name).collect()))
@@ -204,8 +203,8 @@ impl Lack {
                  this plugin was not running may stay missing."
             }
             Lack::OldScids => {
-                "This node does not tell which channel had a short channel id before a splice: forwards under such an id \
-                 are counted to no channel."
+                "This node does not tell which channel had a short channel id before a splice (Core Lightning does since \
+                 v25.05): forwards under such an id are counted to no channel."
             }
             Lack::PeerFees => {
                 "This node does not tell what the peers ask for (Core Lightning does since v24.02): nothing is decided by \

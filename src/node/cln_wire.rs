@@ -4,9 +4,10 @@
 use serde_json::Value;
 
 use super::cln_row::{Row, count, date, flag, garbled, id, micros, msat, rows, seconds, small_count, text};
-use super::{ChannelName, FeeInForce, NodeError, NodeEvent};
+use super::{FeeInForce, NodeError, NodeEvent};
 use crate::domain::{
-    Channel, ChannelId, ChannelState, FeePolicy, Feerate, Forward, ForwardKey, ForwardStatus, Identity, Ppm, Scid, Side,
+    Channel, ChannelId, ChannelName, ChannelState, FeePolicy, Feerate, Forward, ForwardKey, ForwardStatus, Identity,
+    Ppm, Scid, Side,
 };
 
 /// `getinfo`

@@ -91,8 +91,8 @@ impl Ops {
         ppm: Ppm,
         options: &Options,
     ) -> anyhow::Result<Vec<FeeOutcomeKind>> {
-        let summary = format!("set to {ppm} by hand");
-        let why = serde_json::to_string(&[fees::Reason::ByHand { fee: ppm }])?;
+        let why = [fees::Reason::ByHand { fee: ppm }];
+        let (summary, why) = (fees::summary(&why), fees::told(&why)?.to_string());
         let (mut kinds, mut rows) = (Vec::new(), Vec::new());
         for channel in channels {
             let kind = match channel.ours.ppm == ppm {

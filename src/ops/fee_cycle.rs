@@ -155,7 +155,7 @@ impl Ops {
         result: &mut Result,
     ) -> anyhow::Result<()> {
         let summary = fees::summary(&decision.why);
-        let why = serde_json::to_string(&decision.why)?;
+        let why = fees::told(&decision.why)?.to_string();
         let mut failed = false;
         for channel in channels {
             let kind = match decision.action {

@@ -20,7 +20,7 @@ impl Ops {
         let state = self.vegas_state().await?;
         let inputs = VegasInputs {
             now: view.now,
-            sat_per_kvb,
+            sat_per_kvb: sat_per_kvb.map(|price| price as f64),
             average_24h,
             decay: options.vegas_decay,
             enabled: options.vegas_reflex,

@@ -1,1 +1,20 @@
-//! A market in memory.
+//! A market in memory. In process it is a [`crate::node::Node`] for tests and the demo; as a process it is a lightningd without a
+//! network. It contains no copy of any rule: it drives the same steps.
+
+pub mod book;
+pub mod channel;
+pub mod days;
+pub mod market;
+pub mod mempool;
+pub mod network;
+pub mod node;
+pub mod tape;
+
+pub use days::{DayReport, Simulation, run_days};
+pub use market::{Market, News, play_static};
+pub use network::{Network, Scenario};
+pub use node::SimNode;
+pub use tape::Tape;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,483 @@
+//! The market: plays a tape against the fees in force. Every payment chooses by price, moves the balances of two channels or fails,
+//! and is entered in the node's list of forwards. Amounts are exact; all chance is in the tape.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+
+use super::book::{Book, Entry, Outgoing};
+use super::channel::{GRACE_SECS, Price, SLOTS, SimChannel, Stage};
+use super::network::Network;
+use super::tape::{Day, Payment, Tape};
+use crate::domain::forward::TEMPORARY_CHANNEL_FAILURE;
+use crate::domain::{ForwardStatus, Msat, PeerId, Ppm, Time};
+
+/// `fee_insufficient`: the payer went by an old price.
+pub const FEE_INSUFFICIENT: u32 = 0x100c;
+/// How often one payment tries its luck with us.
+const MOST_TRIES: u8 = 4;
+
+/// What happened, for those who are to be told.
+#[derive(Clone, Debug, PartialEq)]
+pub enum News {
+    Forward(Entry),
+    Peer { peer: PeerId, online: bool },
+    Stage { channel: usize, old: Stage, new: Stage },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    pub id: PeerId,
+    pub online: bool,
+    /// Since when it is online or offline.
+    pub since: Time,
+}
+
+/// A payment between offer and outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flight {
+    pub entrance: u32,
+    pub exit: u32,
+    pub in_htlc: u64,
+    pub out_htlc: u64,
+    pub in_msat: u64,
+    pub out_msat: u64,
+    created: u64,
+    doomed: bool,
+}
+
+/// Everything that was wanted of us and what became of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub wanted: u64,
+    pub settled: u64,
+    /// Failed further down.
+    pub failed: u64,
+    /// Attempts that failed for lack of our balance, or because a peer was away.
+    pub starved: u64,
+    /// Attempts with an old price.
+    pub underpaid: u64,
+}
+
+/// The way that a payment wants to take through us.
+#[derive(Clone, Copy, Debug)]
+struct Way {
+    entrance: u32,
+    exit: u32,
+    in_msat: u64,
+    out_msat: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Attempt {
+    payment: Payment,
+    /// One bit for each exit that failed.
+    tried: u8,
+    tries: u8,
+    /// An error told the payer our prices.
+    informed: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Due {
+    Resolve(u32),
+    Retry(u32),
+    Peer(u32, bool),
+}
+
+/// Values in places that are used again.
+#[derive(Clone, Debug)]
+struct Slots<T>(Vec<Option<T>>, Vec<u32>);
+
+#[derive(Clone, Debug)]
+pub struct Market {
+    tape: Arc<Tape>,
+    now: Time,
+    day: Arc<Day>,
+    day_number: u32,
+    /// The next payment of `day`.
+    next: usize,
+    pub channels: Vec<SimChannel>,
+    pub peers: Vec<Peer>,
+    agenda: BinaryHeap<Reverse<(Time, u64, Due)>>,
+    appointments: u64,
+    flights: Slots<Flight>,
+    retries: Slots<Attempt>,
+    book: Option<Book>,
+    news: Option<Vec<News>>,
+    pub tally: Tally,
+    /// By day and channel.
+    earned: Vec<u64>,
+}
+
+impl Market {
+    /// At the start of the tape. Keeps no list of forwards and tells nobody, unless asked.
+    pub fn new(tape: Arc<Tape>) -> Market {
+        let network: &Network = tape.network();
+        let start = network.scenario.start;
+        let channels = network.seats.iter().map(|s| SimChannel::new(s, network.peers[s.peer as usize], start));
+        let mut market = Market {
+            channels: channels.collect(),
+            peers: network.peers.iter().map(|id| Peer { id: *id, online: true, since: start }).collect(),
+            now: start,
+            day: Arc::default(),
+            day_number: 0,
+            next: 0,
+            agenda: BinaryHeap::new(),
+            appointments: 0,
+            flights: Slots(Vec::new(), Vec::new()),
+            retries: Slots(Vec::new(), Vec::new()),
+            book: None,
+            news: None,
+            tally: Tally::default(),
+            earned: Vec::new(),
+            tape,
+        };
+        market.open_day(0);
+        market
+    }
+
+    #[must_use]
+    pub fn with_book(mut self) -> Market {
+        self.book = Some(Book::new());
+        self
+    }
+
+    /// From now on [`Market::news`] has something to tell.
+    pub fn tell_news(&mut self) {
+        self.news = Some(Vec::new());
+    }
+
+    /// What happened since the last call.
+    pub fn news(&mut self) -> Vec<News> {
+        self.news.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
+    pub fn network(&self) -> &Arc<Network> {
+        self.tape.network()
+    }
+
+    pub fn book(&self) -> Option<&Book> {
+        self.book.as_ref()
+    }
+
+    pub fn book_mut(&mut self) -> Option<&mut Book> {
+        self.book.as_mut()
+    }
+
+    pub fn flights(&self) -> impl Iterator<Item = &Flight> {
+        self.flights.0.iter().flatten()
+    }
+
+    pub fn is_online(&self, channel: &SimChannel) -> bool {
+        self.peers[channel.seat.peer as usize].online
+    }
+
+    /// Fees earned by channel on that day of the tape.
+    pub fn earned_on(&self, day: u32) -> impl Iterator<Item = Msat> {
+        let width = self.channels.len();
+        let start = day as usize * width;
+        (start..start + width).map(|i| Msat(self.earned.get(i).copied().unwrap_or(0)))
+    }
+
+    /// The day of the tape that is played.
+    pub fn day_number(&self) -> u32 {
+        self.day_number
+    }
+
+    pub fn set_price(&mut self, channel: usize, price: Price, grace_secs: Option<i64>) {
+        self.channels[channel].set_price(price, self.now, grace_secs.unwrap_or(GRACE_SECS));
+    }
+
+    /// All channels at one rate, without base fee, as if it had always been so.
+    pub fn set_all(&mut self, ppm: Ppm) {
+        for channel in &mut self.channels {
+            channel.begin_with(Price { base: 0, ppm: ppm.0, ..channel.price });
+        }
+    }
+
+    /// Plays everything up to that time, that moment included.
+    pub fn advance(&mut self, to: Time) {
+        loop {
+            let payment = self.day.payments.get(self.next).map(|payment| payment.at);
+            let arrival = payment.unwrap_or_else(|| self.tape.start_of(self.day_number + 1));
+            let due = self.agenda.peek().map(|Reverse((at, ..))| *at);
+            if due.is_some_and(|at| at <= arrival && at <= to) {
+                self.keep_appointment();
+            } else if arrival > to {
+                break;
+            } else {
+                self.now = self.now.max(arrival);
+                self.arrive(payment.is_some());
+            }
+        }
+        self.now = self.now.max(to);
+    }
+
+    fn arrive(&mut self, payment: bool) {
+        if !payment {
+            return self.open_day(self.day_number + 1);
+        }
+        let payment = self.day.payments[self.next];
+        self.next += 1;
+        self.tally.wanted += 1;
+        self.attempt(Attempt { payment, tried: 0, tries: 0, informed: false });
+    }
+
+    fn open_day(&mut self, number: u32) {
+        self.day = self.tape.day(number);
+        self.day_number = number;
+        self.next = 0;
+        self.earned.resize(self.channels.len() * (number as usize + 1), 0);
+        let outages = self.day.clone();
+        for outage in &outages.outages {
+            self.schedule(outage.from, Due::Peer(outage.peer, false));
+            self.schedule(outage.until, Due::Peer(outage.peer, true));
+        }
+    }
+
+    fn schedule(&mut self, at: Time, due: Due) {
+        self.appointments += 1;
+        self.agenda.push(Reverse((at, self.appointments, due)));
+    }
+
+    fn keep_appointment(&mut self) {
+        let Some(Reverse((at, _, due))) = self.agenda.pop() else { return };
+        self.now = self.now.max(at);
+        match due {
+            Due::Resolve(slot) => {
+                if let Some(flight) = self.flights.take(slot) {
+                    self.land(flight);
+                }
+            }
+            Due::Retry(slot) => {
+                if let Some(attempt) = self.retries.take(slot) {
+                    self.attempt(attempt);
+                }
+            }
+            Due::Peer(peer, online) => self.set_online(peer, online),
+        }
+    }
+
+    pub fn set_online(&mut self, peer: u32, online: bool) {
+        let state = &mut self.peers[peer as usize];
+        if state.online != online {
+            *state = Peer { online, since: self.now, ..*state };
+            let peer = state.id;
+            self.tell(|| News::Peer { peer, online });
+        }
+    }
+
+    pub fn set_stage(&mut self, channel: usize, new: Stage) {
+        let old = std::mem::replace(&mut self.channels[channel].stage, new);
+        if old != new {
+            self.tell(|| News::Stage { channel, old, new });
+        }
+    }
+
+    fn tell(&mut self, news: impl FnOnce() -> News) {
+        if let Some(told) = &mut self.news {
+            told.push(news());
+        }
+    }
+
+    fn attempt(&mut self, mut attempt: Attempt) {
+        let payment = attempt.payment;
+        let heard = if attempt.informed { self.now } else { Time(self.now.0 - i64::from(payment.gossip_ms)) };
+        let Some((choice, fee)) = self.choose(&attempt, heard) else { return };
+        let exit = payment.exits[choice].channel;
+        // Where the way in is closed, we never hear of the payment.
+        let Some(entrance) = self.entrance(payment.from, payment.amount + fee) else { return };
+        attempt.tries += 1;
+        let way = Way { entrance, exit, in_msat: payment.amount + fee, out_msat: payment.amount };
+        match self.verdict(exit, payment.amount, fee) {
+            Ok(()) => self.offer(&payment, way),
+            Err(failcode) => {
+                self.refuse(way, failcode);
+                self.retry(attempt, choice, failcode);
+            }
+        }
+    }
+
+    /// The exit that leaves the payer most, by the prices that the payer has heard of. Between equals the node takes the one
+    /// with more to spend.
+    fn choose(&self, attempt: &Attempt, heard: Time) -> Option<(usize, u64)> {
+        let amount = attempt.payment.amount;
+        let exits = &attempt.payment.exits[..usize::from(attempt.payment.choices)];
+        let mut best: Option<(u64, u64, usize, u64)> = None;
+        for (choice, exit) in exits.iter().enumerate() {
+            let channel = &self.channels[exit.channel as usize];
+            let peer = &self.peers[channel.seat.peer as usize];
+            let known_away = !peer.online && peer.since <= heard;
+            if attempt.tried & (1 << choice) != 0 || !channel.routes() || known_away {
+                continue;
+            }
+            let price = channel.price_at(heard);
+            let fee = price.fee(amount);
+            let left = worth(amount, exit.reservation).saturating_sub(fee);
+            if left == 0 || amount > price.htlc_max || amount < price.htlc_min {
+                continue;
+            }
+            let rank = (left, channel.spendable());
+            if best.is_none_or(|(most, spendable, ..)| rank > (most, spendable)) {
+                best = Some((rank.0, rank.1, choice, fee));
+            }
+        }
+        best.map(|(_, _, choice, fee)| (choice, fee))
+    }
+
+    /// The channel by which a payment comes in, or another with the same peer that has room for it.
+    fn entrance(&self, wanted: u32, in_msat: u64) -> Option<u32> {
+        let has_room =
+            |channel: &SimChannel| channel.routes() && channel.receivable() >= in_msat && channel.htlcs_in < SLOTS;
+        let channel = &self.channels[wanted as usize];
+        if !self.is_online(channel) {
+            return None;
+        }
+        if has_room(channel) {
+            return Some(wanted);
+        }
+        let same_peer = |other: &SimChannel| other.seat.peer == channel.seat.peer && has_room(other);
+        (0u32..).zip(&self.channels).find(|(_, other)| same_peer(other)).map(|(place, _)| place)
+    }
+
+    fn verdict(&self, exit: u32, amount: u64, fee: u64) -> Result<(), u32> {
+        let channel = &self.channels[exit as usize];
+        if !channel.accepts(amount, fee, self.now) {
+            return Err(FEE_INSUFFICIENT);
+        }
+        let carried = channel.spendable() >= amount && channel.htlcs_out < SLOTS && self.is_online(channel);
+        if carried { Ok(()) } else { Err(TEMPORARY_CHANNEL_FAILURE) }
+    }
+
+    fn offer(&mut self, payment: &Payment, way: Way) {
+        let Way { entrance, exit, in_msat, out_msat } = way;
+        let source = &mut self.channels[entrance as usize];
+        source.remote -= in_msat;
+        source.flying_in += in_msat;
+        source.htlcs_in += 1;
+        let in_htlc = source.note_incoming(in_msat);
+        let target = &mut self.channels[exit as usize];
+        target.local -= out_msat;
+        target.flying_out += out_msat;
+        target.htlcs_out += 1;
+        let out_htlc = target.note_outgoing(out_msat);
+        let created = self.enter(way, in_htlc, Ok(Outgoing { htlc: out_htlc, msat: out_msat }));
+        let doomed = payment.doomed;
+        let flight = Flight { entrance, exit, in_htlc, out_htlc, in_msat, out_msat, created, doomed };
+        let slot = self.flights.put(flight);
+        self.schedule(Time(self.now.0 + i64::from(payment.hold_ms)), Due::Resolve(slot));
+    }
+
+    fn refuse(&mut self, way: Way, failcode: u32) {
+        match failcode {
+            FEE_INSUFFICIENT => self.tally.underpaid += 1,
+            _ => self.tally.starved += 1,
+        }
+        let in_htlc = self.channels[way.entrance as usize].note_incoming(way.in_msat);
+        self.enter(way, in_htlc, Err(failcode));
+    }
+
+    fn retry(&mut self, mut attempt: Attempt, choice: usize, failcode: u32) {
+        let payment = attempt.payment;
+        let pause = if failcode == FEE_INSUFFICIENT {
+            attempt.informed = true;
+            2_000
+        } else {
+            attempt.tried |= 1 << choice;
+            1_000 + i64::from(payment.hold_ms % 58_000)
+        };
+        if attempt.tries < MOST_TRIES && (payment.stubborn || failcode == FEE_INSUFFICIENT) {
+            let slot = self.retries.put(attempt);
+            self.schedule(Time(self.now.0 + pause), Due::Retry(slot));
+        }
+    }
+
+    fn enter(&mut self, way: Way, in_htlc: u64, out: Result<Outgoing, u32>) -> u64 {
+        let Some(book) = &mut self.book else { return 0 };
+        let entry = Entry {
+            created: 0,
+            updated: 0,
+            in_channel: self.channels[way.entrance as usize].scid,
+            in_htlc,
+            out_channel: self.channels[way.exit as usize].scid,
+            out: out.ok(),
+            in_msat: way.in_msat,
+            status: if out.is_ok() { ForwardStatus::Offered } else { ForwardStatus::LocalFailed },
+            failcode: out.err().unwrap_or(0),
+            received: self.now,
+            resolved: None,
+        };
+        let created = book.enter(entry);
+        if let (Some(news), Some(entry)) = (&mut self.news, book.get(created)) {
+            news.push(News::Forward(entry.clone()));
+        }
+        created
+    }
+
+    fn land(&mut self, flight: Flight) {
+        let target = &mut self.channels[flight.exit as usize];
+        target.flying_out -= flight.out_msat;
+        target.htlcs_out -= 1;
+        let fee = flight.in_msat - flight.out_msat;
+        if flight.doomed {
+            target.local += flight.out_msat;
+            self.tally.failed += 1;
+        } else {
+            target.pay_out(flight.out_msat);
+            target.earned += fee;
+            self.tally.settled += 1;
+            let place = self.day_number as usize * self.channels.len() + flight.exit as usize;
+            self.earned[place] += fee;
+        }
+        let source = &mut self.channels[flight.entrance as usize];
+        source.flying_in -= flight.in_msat;
+        source.htlcs_in -= 1;
+        if flight.doomed {
+            source.remote += flight.in_msat
+        } else {
+            source.take_in(flight.in_msat)
+        }
+        let status = if flight.doomed { ForwardStatus::Failed } else { ForwardStatus::Settled };
+        let entry = self.book.as_mut().and_then(|book| book.resolve(flight.created, status, self.now));
+        if let (Some(news), Some(entry)) = (&mut self.news, entry) {
+            news.push(News::Forward(entry.clone()));
+        }
+    }
+}
+
+/// What the way through us is worth to a payer, in msat, rounded down.
+#[inline]
+fn worth(amount: u64, reservation: u32) -> u64 {
+    let worth = u128::from(amount) * u128::from(reservation) / 1_000_000_000;
+    u64::try_from(worth).unwrap_or(u64::MAX)
+}
+
+impl<T> Slots<T> {
+    fn put(&mut self, value: T) -> u32 {
+        if let Some(slot) = self.1.pop() {
+            self.0[slot as usize] = Some(value);
+            return slot;
+        }
+        self.0.push(Some(value));
+        u32::try_from(self.0.len() - 1).expect("fewer payments are in flight than slots exist")
+    }
+
+    fn take(&mut self, slot: u32) -> Option<T> {
+        let value = self.0[slot as usize].take();
+        self.1.push(slot);
+        value
+    }
+}
+
+/// The same payments against one fixed fee: what each day earns.
+pub fn play_static(tape: &Arc<Tape>, days: u32, ppm: Ppm) -> Vec<Msat> {
+    let mut market = Market::new(tape.clone());
+    market.set_all(ppm);
+    market.advance(Time(tape.start_of(days).0 - 1));
+    (0..days).map(|day| market.earned_on(day).sum()).collect()
+}

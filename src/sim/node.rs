@@ -1,0 +1,138 @@
+//! The market as a node: what the steps read and order, answered from memory. Time stands still until it is advanced.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+
+use super::channel::{Price, Stage};
+use super::market::Market;
+use super::mempool::Mempool;
+use super::network::{Network, Scenario};
+use super::tape::Tape;
+use crate::domain::ChannelName;
+use crate::domain::{Channel, Feerate, Forward, Identity, Msat, Scid, Time};
+use crate::node::{BreakerReport, FeeInForce, FeeOrder, ForwardPage, Node, NodeError};
+
+/// A market and its mempool behind one lock.
+#[derive(Debug)]
+pub struct SimNode {
+    market: Mutex<Market>,
+    mempool: Mutex<Mempool>,
+    identity: Identity,
+}
+
+impl SimNode {
+    /// Keeps all forwards, until [`SimNode::prune`].
+    pub fn new(scenario: Scenario) -> SimNode {
+        SimNode::on(Arc::new(Tape::new(Network::draw(scenario))))
+    }
+
+    /// On a tape that others play as well.
+    pub fn on(tape: Arc<Tape>) -> SimNode {
+        let identity = Identity { node: tape.network().us, network: "regtest".to_owned() };
+        let mempool = Mempool::new(tape.network().scenario.seed);
+        SimNode { market: Mutex::new(Market::new(tape).with_book()), mempool: Mutex::new(mempool), identity }
+    }
+
+    pub fn owner(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The market itself, for those who drive it. Never held across an await.
+    pub fn market(&self) -> MutexGuard<'_, Market> {
+        self.market.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn now(&self) -> Time {
+        self.market().now()
+    }
+
+    /// Plays the tape up to that time.
+    pub fn advance(&self, to: Time) {
+        self.market().advance(to);
+    }
+
+    /// Forgets finished forwards received before that time, as `autoclean` does.
+    pub fn prune(&self, before: Time) {
+        if let Some(book) = self.market().book_mut() {
+            book.prune(before);
+        }
+    }
+
+    /// All fees earned so far.
+    pub fn earned(&self) -> Msat {
+        self.market().channels.iter().map(|channel| Msat(channel.earned)).sum()
+    }
+
+    /// Fees earned on that day of the market, by channel, in the order of [`Network::seats`].
+    pub fn earned_on(&self, day: u32) -> Vec<Msat> {
+        self.market().earned_on(day).collect()
+    }
+
+    /// Sets one rate on all channels, without base fee: where a demonstration begins.
+    pub fn set_all(&self, ppm: crate::domain::Ppm) {
+        self.market().set_all(ppm);
+    }
+
+    pub fn feerate_now(&self) -> Feerate {
+        let now = self.now();
+        self.mempool().at(now)
+    }
+
+    /// Fixes the price of block space, or lets it move again.
+    pub fn fix_feerate(&self, sat_per_kvb: Option<u64>) {
+        self.mempool().fix(sat_per_kvb);
+    }
+
+    fn mempool(&self) -> MutexGuard<'_, Mempool> {
+        self.mempool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Node for SimNode {
+    async fn identity(&self) -> Result<Identity, NodeError> {
+        Ok(self.identity.clone())
+    }
+
+    async fn channels(&self) -> Result<Vec<Channel>, NodeError> {
+        let market = self.market();
+        let open = market.channels.iter().filter(|channel| channel.stage != Stage::Closed);
+        Ok(open.map(|channel| channel.view(market.is_online(channel))).collect())
+    }
+
+    async fn forwards(&self, page: ForwardPage) -> Result<Vec<Forward>, NodeError> {
+        Ok(self.market().book().map(|book| book.page(page)).unwrap_or_default())
+    }
+
+    async fn channel_of(&self, scid: Scid) -> Result<Option<ChannelName>, NodeError> {
+        let market = self.market();
+        let found = market.channels.iter().find(|c| c.scid == scid || c.old_scids.contains(&scid));
+        Ok(found.map(|c| ChannelName { channel_id: c.seat.channel_id, peer: Some(c.peer_id) }))
+    }
+
+    async fn feerate(&self) -> Result<Option<Feerate>, NodeError> {
+        Ok(Some(self.feerate_now()))
+    }
+
+    async fn set_fee(&self, order: FeeOrder) -> Result<FeeInForce, NodeError> {
+        let mut market = self.market();
+        let place = market.channels.iter().position(|c| c.seat.channel_id == order.channel && c.routes());
+        let Some(place) = place else {
+            let message = "id: Channel id not found: invalid token (see logs for details)".to_owned();
+            return Err(NodeError::Refused { method: "setchannel".to_owned(), code: -32602, message });
+        };
+        let old = market.channels[place].price;
+        let base = order.base.map_or(old.base, |base| base.0);
+        market.set_price(place, Price { base, ppm: order.ppm.0, ..old }, None);
+        Ok(FeeInForce { ppm: order.ppm, base: Msat(base) })
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn breakers(&self) -> Vec<BreakerReport> {
+        Vec::new()
+    }
+}

@@ -1,0 +1,225 @@
+//! The tape: every payment that wants through us, with what its payer would pay, before anybody sets a fee. All controllers are
+//! judged on the same tape. A day of it is a pure function of the network and the number of the day.
+
+use std::sync::Arc;
+
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, Exp1, LogNormal, Pareto, Poisson};
+
+use super::network::{Network, Seat, Stream, log_normal, stream};
+use crate::domain::Time;
+use crate::domain::units::{to_u32_rounded, to_u64_rounded};
+
+pub const DAY_MS: i64 = 24 * 3_600_000;
+
+/// One of our channels by which a payment could leave.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Exit {
+    pub channel: u32,
+    /// The highest fee at which this exit is still worth it, in thousandths of a ppm.
+    pub reservation: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Payment {
+    pub at: Time,
+    /// What is to leave by us (msat).
+    pub amount: u64,
+    /// The channel by which it comes in.
+    pub from: u32,
+    pub exits: [Exit; 3],
+    /// How many of `exits` there are.
+    pub choices: u8,
+    /// The rest of the route fails.
+    pub doomed: bool,
+    /// After a failure for lack of balance the payer tries another of our channels.
+    pub stubborn: bool,
+    /// Until the payment is settled or failed.
+    pub hold_ms: u32,
+    /// How old the payer's knowledge of our fees is.
+    pub gossip_ms: u32,
+}
+
+/// A peer that is away for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outage {
+    pub peer: u32,
+    pub from: Time,
+    pub until: Time,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Day {
+    /// In the order of time.
+    pub payments: Vec<Payment>,
+    pub outages: Vec<Outage>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Tape {
+    network: Arc<Network>,
+    /// Running sums of the incoming weights.
+    weights: Vec<f64>,
+    /// By peer: its channels.
+    by_peer: Vec<Vec<u32>>,
+    frozen: Vec<Arc<Day>>,
+}
+
+impl Tape {
+    pub fn new(network: Arc<Network>) -> Tape {
+        let weights = network.seats.iter().scan(0.0, |sum, seat| {
+            *sum += seat.in_weight;
+            Some(*sum)
+        });
+        let mut by_peer = vec![Vec::new(); network.peers.len()];
+        for (place, seat) in (0u32..).zip(&network.seats) {
+            by_peer[seat.peer as usize].push(place);
+        }
+        Tape { weights: weights.collect(), by_peer, frozen: Vec::new(), network }
+    }
+
+    /// Draws the first days once, for those who play them often.
+    #[must_use]
+    pub fn frozen(mut self, days: u32) -> Tape {
+        self.frozen = (0..days).map(|day| Arc::new(self.draw(day))).collect();
+        self
+    }
+
+    pub fn network(&self) -> &Arc<Network> {
+        &self.network
+    }
+
+    pub fn start_of(&self, day: u32) -> Time {
+        Time(self.network.scenario.start.0 + i64::from(day) * DAY_MS)
+    }
+
+    pub fn day(&self, day: u32) -> Arc<Day> {
+        self.frozen.get(day as usize).cloned().unwrap_or_else(|| Arc::new(self.draw(day)))
+    }
+
+    fn draw(&self, day: u32) -> Day {
+        let seed = self.network.scenario.seed;
+        let mut rng = stream(seed, Stream::Payments, u64::from(day));
+        let mut payments = Vec::new();
+        for hour in 0..24 {
+            let start = Time(self.start_of(day).0 + hour * 3_600_000);
+            self.draw_hour(start, &mut rng, &mut payments);
+        }
+        payments.sort_by_key(|payment| payment.at);
+        Day { payments, outages: self.draw_outages(day) }
+    }
+
+    /// Arrivals of every pair (source, exit) are Poisson. All pairs of an exit together are Poisson too, and each arrival
+    /// then belongs to a source by the sources' weights: the same law at a fraction of the draws.
+    fn draw_hour(&self, start: Time, rng: &mut ChaCha8Rng, payments: &mut Vec<Payment>) {
+        for (place, seat) in (0u32..).zip(&self.network.seats) {
+            let wanted = seat.out_per_day / 24.0 * traffic(start);
+            let count = Poisson::new(wanted).map_or(0, |law| to_u32_rounded(law.sample(rng)));
+            let amounts = log_normal(seat.median_sat, AMOUNT_SPREAD);
+            for _ in 0..count {
+                payments.extend(self.draw_payment(start, place, &amounts, rng));
+            }
+        }
+    }
+
+    fn draw_payment(&self, hour: Time, exit: u32, amounts: &LogNormal<f64>, rng: &mut ChaCha8Rng) -> Option<Payment> {
+        let at = Time(hour.0 + rng.random_range(0..3_600_000));
+        let seat = &self.network.seats[exit as usize];
+        let amount = draw_amount(seat, amounts, rng);
+        let from = self.draw_source(rng);
+        let (exits, choices) = self.draw_exits(exit, from, rng);
+        let gossip_hours: f64 = Exp1.sample(rng);
+        let stuck = rng.random_bool(0.005);
+        let hold = if stuck { rng.random_range(1.0..24.0) * 3600.0 } else { log_normal(3.0, 0.6).sample(rng) };
+        let doomed = rng.random_bool(0.05);
+        let stubborn = rng.random_bool(0.7);
+        // A payment to the peer that it comes from never takes the way through us.
+        let comes_back = self.network.seats[from as usize].peer == seat.peer;
+        (!comes_back).then_some(Payment {
+            at,
+            amount,
+            from,
+            exits,
+            choices,
+            doomed,
+            stubborn,
+            hold_ms: to_u32_rounded(hold * 1000.0).max(50),
+            gossip_ms: to_u32_rounded(gossip_hours * 2.0 * 3_600_000.0),
+        })
+    }
+
+    fn draw_source(&self, rng: &mut ChaCha8Rng) -> u32 {
+        let total = self.weights.last().copied().unwrap_or(1.0);
+        let mark = rng.random_range(0.0..total);
+        let place = self.weights.partition_point(|sum| *sum <= mark).min(self.weights.len() - 1);
+        u32::try_from(place).expect("a network has at most LARGEST channels")
+    }
+
+    /// The exit that is wanted, a parallel channel with the same peer, and sometimes a rival.
+    fn draw_exits(&self, exit: u32, from: u32, rng: &mut ChaCha8Rng) -> ([Exit; 3], u8) {
+        let seats = &self.network.seats;
+        let reservation = self.draw_reservation(exit, rng);
+        let mut exits = [Exit { channel: exit, reservation }; 3];
+        let mut choices = 1;
+        let peer = seats[exit as usize].peer;
+        let siblings = &self.by_peer[peer as usize];
+        if siblings.len() > 1 {
+            let others = siblings.len() - 1;
+            let sibling = siblings.iter().filter(|c| **c != exit).nth(rng.random_range(0..others));
+            exits[1].channel = sibling.copied().unwrap_or(exit);
+            choices = 2;
+        }
+        let rival = self.draw_source(rng);
+        let rival_peer = seats[rival as usize].peer;
+        let rivalled = rng.random_bool(self.network.scenario.rivalry);
+        let rival_reservation = self.draw_reservation(rival, rng);
+        if rivalled && rival_peer != peer && rival_peer != seats[from as usize].peer {
+            exits[usize::from(choices)] = Exit { channel: rival, reservation: rival_reservation };
+            choices += 1;
+        }
+        (exits, choices)
+    }
+
+    fn draw_reservation(&self, exit: u32, rng: &mut ChaCha8Rng) -> u32 {
+        let level = self.network.seats[exit as usize].level_ppm;
+        to_u32_rounded(1000.0 * log_normal(level, self.network.scenario.payer_spread).sample(rng))
+    }
+
+    /// Peers go away for two hours on average, so often that the share of the scenario comes out.
+    fn draw_outages(&self, day: u32) -> Vec<Outage> {
+        let scenario = &self.network.scenario;
+        let mut rng = stream(scenario.seed, Stream::Outages, u64::from(day));
+        let chance = (scenario.offline * 12.0).clamp(0.0, 1.0);
+        let mut outages = Vec::new();
+        for peer in (0u32..).take(self.network.peers.len()) {
+            let (strikes, at) = (rng.random_bool(chance), rng.random_range(0..DAY_MS));
+            let hours: f64 = Exp1.sample(&mut rng);
+            let from = Time(self.start_of(day).0 + at);
+            if strikes {
+                outages.push(Outage { peer, from, until: from.plus_hours(hours * 2.0) });
+            }
+        }
+        outages
+    }
+}
+
+/// Standard deviation of the logarithm of amounts.
+const AMOUNT_SPREAD: f64 = 1.6;
+
+/// In sat by law, in msat by chance: amounts on the network are rarely round.
+fn draw_amount(seat: &Seat, amounts: &LogNormal<f64>, rng: &mut ChaCha8Rng) -> u64 {
+    let large = rng.random_bool(0.03);
+    let tail = Pareto::new(5.0 * seat.median_sat, 1.2).map_or(seat.median_sat, |law| law.sample(rng));
+    let body = amounts.sample(rng);
+    let msat = to_u64_rounded(if large { tail } else { body }.max(1.0) * 1000.0);
+    msat.min(seat.capacity.0 / 2)
+}
+
+/// How much of the average traffic there is at this hour of the week.
+fn traffic(at: Time) -> f64 {
+    let hour = (at.hour() % 24) as f64;
+    let weekend = at.hour_of_week() >= 5 * 24;
+    let of_day = 1.0 + 0.45 * ((hour - 10.0) / 24.0 * std::f64::consts::TAU).sin();
+    of_day * if weekend { 0.8 } else { 1.08 }
+}

@@ -1,0 +1,180 @@
+//! What must hold in every market, whatever its fees.
+
+use std::sync::Arc;
+
+use super::channel::Price;
+use super::tape::DAY_MS;
+use super::*;
+use crate::domain::ForwardIndex;
+use crate::domain::forward::TEMPORARY_CHANNEL_FAILURE;
+use crate::domain::{ForwardStatus, Msat, Ppm, Time};
+use crate::node::{FeeOrder, ForwardPage, Node};
+
+fn scenario(seed: u64, channels: u32) -> Scenario {
+    Scenario { seed, channels, ..Scenario::default() }
+}
+
+fn played(seed: u64, days: i64, ppm: u32) -> SimNode {
+    let node = SimNode::new(scenario(seed, 8));
+    node.set_all(Ppm(ppm));
+    node.advance(Time(node.now().0 + days * DAY_MS));
+    node
+}
+
+#[test]
+fn the_same_seed_gives_the_same_market() {
+    let tapes = [4, 4, 5].map(|seed| Tape::new(Network::draw(scenario(seed, 8))));
+    assert_eq!(tapes[0].day(3), tapes[1].day(3));
+    assert_ne!(tapes[0].day(3), tapes[2].day(3));
+    let books = [1, 1].map(|seed| format!("{:?}", played(seed, 3, 200).market().book()));
+    assert_eq!(books[0], books[1]);
+}
+
+#[test]
+fn what_our_balances_gain_is_what_was_earned() {
+    for seed in 1..6 {
+        let node = SimNode::new(scenario(seed, 8));
+        let sum = |node: &SimNode| node.market().channels.iter().map(|c| c.to_us()).sum::<u64>();
+        let before = sum(&node);
+        for hour in 0..24 * 7u32 {
+            node.advance(Time(node.now().0 + 3_600_000));
+            let ppm = 50 + (hour * 37) % 400;
+            let mut market = node.market();
+            let channel = hour as usize % 8;
+            let price = Price { base: u64::from(hour), ppm, ..market.channels[channel].price };
+            market.set_price(channel, price, None);
+        }
+        assert_eq!(sum(&node) - before, node.earned().0);
+        let market = node.market();
+        for channel in &market.channels {
+            let parts = channel.local + channel.remote + channel.flying_out + channel.flying_in;
+            assert_eq!(parts, channel.capacity);
+        }
+        let book = market.book().unwrap();
+        let settled = book.iter().filter(|e| e.status == ForwardStatus::Settled).filter_map(|e| e.fee());
+        assert_eq!(settled.sum::<u64>(), market.channels.iter().map(|c| c.earned).sum::<u64>());
+        let days = (0..=market.day_number()).flat_map(|day| market.earned_on(day)).sum::<Msat>();
+        assert_eq!(days.0, market.channels.iter().map(|c| c.earned).sum::<u64>());
+    }
+}
+
+#[tokio::test]
+async fn forwards_are_paged_as_core_lightning_pages_them() {
+    let node = played(2, 4, 150);
+    let (created, updated) = {
+        let market = node.market();
+        let book = market.book().unwrap();
+        (book.created(), book.updated())
+    };
+    assert!(created > updated && updated > 100, "{created} {updated}");
+    for (index, count) in [(ForwardIndex::Created, created), (ForwardIndex::Updated, updated)] {
+        let mut pages = Vec::new();
+        while pages.last().is_none_or(|page: &Vec<_>| !page.is_empty()) {
+            let start = pages.iter().map(Vec::len).sum::<usize>() as u64 + 1;
+            pages.push(node.forwards(ForwardPage { index, start, limit: 77 }).await.unwrap());
+        }
+        let all = pages.concat();
+        assert_eq!(all.len() as u64, count);
+        for (number, forward) in (1..).zip(&all) {
+            let created = index == ForwardIndex::Created;
+            assert_eq!(if created { forward.created_index } else { forward.updated_index }, Some(number));
+            let ours = forward.status == ForwardStatus::LocalFailed;
+            let resolved = matches!(forward.status, ForwardStatus::Settled | ForwardStatus::Failed);
+            assert_eq!((forward.failcode.is_some(), forward.out_msat.is_none()), (ours, ours));
+            assert_eq!((forward.updated_index.is_some(), forward.resolved.is_some()), (resolved, resolved));
+        }
+    }
+    let first = node.forwards(ForwardPage { index: ForwardIndex::Created, start: 0, limit: 1 }).await.unwrap();
+    assert_eq!(first[0].created_index, Some(1));
+}
+
+#[tokio::test]
+async fn pruning_leaves_the_counters() {
+    let node = played(2, 4, 150);
+    let created = node.market().book().unwrap().created();
+    node.prune(Time(node.now().0 - DAY_MS));
+    let market = node.market();
+    let book = market.book().unwrap();
+    assert_eq!(book.created(), created);
+    assert_eq!(book.deleted() + book.iter().count() as u64, created);
+    assert!(book.deleted() > 0);
+    let updated: Vec<u64> = book.from_index(ForwardIndex::Updated, 1).map(|e| e.updated).collect();
+    assert!(updated.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{updated:?}");
+}
+
+#[test]
+fn a_higher_fee_never_sells_more() {
+    // Two channels with two peers, none of them ever away, and enough balance: price alone decides.
+    for seed in 0..20 {
+        let shape = Scenario { offline: 0.0, parallel: 0.0, rivalry: 0.0, ..scenario(seed, 2) };
+        let tape = Arc::new(Tape::new(Network::draw(shape)).frozen(1));
+        let mut before = u64::MAX;
+        for ppm in [0, 20, 60, 150, 400, 1_000, 3_000] {
+            let mut market = Market::new(tape.clone());
+            market.set_all(Ppm(ppm));
+            for channel in &mut market.channels {
+                channel.capacity *= 1_000;
+                channel.local = channel.capacity / 2;
+                channel.remote = channel.capacity / 2;
+                channel.price.htlc_max = channel.capacity;
+            }
+            market.advance(tape.start_of(1).plus_hours(-1e-6));
+            let sold = market.tally.settled + market.tally.failed;
+            assert!(sold <= before, "seed {seed}: {sold} at {ppm} ppm, {before} at less");
+            before = sold;
+        }
+    }
+}
+
+#[tokio::test]
+async fn old_prices_are_honoured_for_ten_minutes_and_then_refused() {
+    let node = played(3, 2, 20);
+    for channel in node.channels().await.unwrap() {
+        node.set_fee(FeeOrder { channel: channel.channel_id, ppm: Ppm(120), base: None }).await.unwrap();
+    }
+    let raised = node.now();
+    node.advance(Time(raised.0 + 6 * 3_600_000));
+    let market = node.market();
+    let book = market.book().unwrap();
+    let refused: Vec<Time> = book.iter().filter(|e| e.failcode == 0x100c).map(|e| e.received).collect();
+    assert!(!refused.is_empty());
+    assert!(refused.iter().all(|at| *at >= raised.plus_secs(600)), "{refused:?} {raised:?}");
+    let cheap = |e: &&book::Entry| {
+        e.received > raised && e.fee().is_some_and(|fee| fee < Ppm(120).fee_floor(Msat(e.out.unwrap().msat)).0)
+    };
+    assert!(book.iter().filter(cheap).all(|e| e.received < raised.plus_secs(600)));
+}
+
+#[test]
+fn an_empty_channel_is_seen_as_lack_of_liquidity() {
+    let node = played(1, 10, 30);
+    let market = node.market();
+    let book = market.book().unwrap();
+    let starved = book.iter().filter(|e| e.failcode == TEMPORARY_CHANNEL_FAILURE).count() as u64;
+    assert_eq!(starved, market.tally.starved);
+    assert!(starved > 20, "{:?}", market.tally);
+    let settled = market.tally.settled;
+    assert!(settled > 500, "{:?}", market.tally);
+}
+
+#[test]
+fn the_best_fixed_fee_is_neither_the_lowest_nor_the_highest() {
+    let tape = Arc::new(Tape::new(Network::draw(scenario(9, 20))).frozen(10));
+    let earned = [1, 30, 100, 200, 400, 800, 3_000]
+        .map(|ppm| play_static(&tape, 10, Ppm(ppm)).into_iter().map(|day| day.0).sum::<u64>());
+    let best = earned.iter().max().unwrap();
+    assert!(earned[0] < best / 2 && earned[1] < *best && earned[6] < *best, "{earned:?}");
+}
+
+/// For a look at the speed: `cargo test --release --lib -- --ignored speed --nocapture`.
+#[test]
+#[ignore = "a measurement, not a test"]
+fn speed_of_the_bare_engine() {
+    let tape = Arc::new(Tape::new(Network::draw(scenario(9, 14))).frozen(200));
+    let began = std::time::Instant::now();
+    let mut market = Market::new(tape.clone());
+    market.set_all(Ppm(200));
+    market.advance(tape.start_of(200).plus_hours(-1e-6));
+    let secs = began.elapsed().as_secs_f64();
+    eprintln!("{:.0} payments a second; {:?}", market.tally.wanted as f64 / secs, market.tally);
+}
