@@ -8,7 +8,8 @@ use anyhow::Context;
 use serde_json::Value;
 
 use super::{Job, JobReport, Ops, OrderError};
-use crate::domain::{Channel, Flow, Msat, NodeView, PeerId, Scid, Time};
+use crate::domain::{Channel, Flow, Identity, Msat, NodeView, PeerId, Scid, Time};
+use crate::fees;
 use crate::flow::{self, FlowInputs};
 use crate::ledger::{ChannelTotals, FeeOutcomeKind, FeeRow, LedgerCheck, Positions};
 pub use crate::node::BreakerReport as Breaker;
@@ -19,6 +20,7 @@ const RECENT: u32 = 10;
 
 /// Everything that `revenue-status` tells.
 pub struct StatusReport {
+    pub identity: Identity,
     pub options: Arc<Options>,
     /// The node's list of forwards has been read to its end since the start.
     pub caught_up: bool,
@@ -70,6 +72,7 @@ impl Ops {
         let view = self.last_view();
         let changes = self.ledger.recent_changes(RECENT).await.context("reading the last fee changes")?;
         Ok(StatusReport {
+            identity: self.identity.clone(),
             options: self.settings.now(),
             // Every job begins by reading the node's list.
             caught_up: jobs.values().any(|report| report.last_run.is_some() && report.last_error.is_none()),
@@ -139,10 +142,7 @@ impl Ops {
     }
 
     async fn memory_of(&self, peer: PeerId) -> anyhow::Result<Value> {
-        let memory = self.ledger.memories().await?.remove(&peer);
-        memory.map_or(Ok(Value::Null), |text| {
-            serde_json::from_str(&text).context("reading what is remembered of the peer")
-        })
+        Ok(self.memories().await?.get(&peer).map_or(Value::Null, fees::debug))
     }
 
     async fn channels_of(&self, view: Option<&NodeView>) -> anyhow::Result<Vec<ChannelReport>> {

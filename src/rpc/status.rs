@@ -17,6 +17,7 @@ pub(super) const COMMAND: Command = Command {
     answer: &[
         ("status", "`starting` until the node's forwards have been read for the first time, then `running`."),
         ("version", "Version of the plugin."),
+        ("node", "`id` and `network`; empty until the node has answered."),
         ("config", "`target_flow_sats`, `fee_range_ppm` [lowest, highest], `rebalance_min_profit_sats`, `dry_run`."),
         (
             "channel_states[]",
@@ -51,6 +52,8 @@ async fn run(ops: Arc<Ops>, _args: Args) -> Answer {
     let report = ops.status().await?;
     let status = if report.caught_up { "running" } else { "starting" };
     let mut answer = frame(status, &report.options);
+    let identity = &report.identity;
+    answer.insert("node".to_owned(), json!({ "id": identity.node, "network": identity.network }));
     let channels = report.channels.iter().map(|channel| channel_state(channel, &report.options)).collect::<Vec<_>>();
     answer.insert("channel_states".to_owned(), channels.into());
     let changes = report.changes.iter().map(|(id, change)| fee_change(*id, change)).collect::<Vec<_>>();
@@ -78,6 +81,7 @@ fn frame(status: &str, options: &Options) -> Map<String, Value> {
     let frame = json!({
         "status": status,
         "version": env!("CARGO_PKG_VERSION"),
+        "node": {},
         "config": {
             "target_flow_sats": options.target_flow,
             "fee_range_ppm": [options.min_fee_ppm, options.max_fee_ppm],

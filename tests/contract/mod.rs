@@ -4,8 +4,8 @@
 
 use std::collections::HashSet;
 
-use cl_revenue_ops::domain::{Channel, ChannelId, Forward, ForwardStatus, Msat, Ppm, Scid};
 use cl_revenue_ops::domain::ForwardIndex;
+use cl_revenue_ops::domain::{Channel, ChannelId, Forward, ForwardStatus, Msat, Ppm, Scid};
 use cl_revenue_ops::node::{FeeOrder, ForwardPage, Node, NodeError};
 
 /// Runs `node` through all its verbs. It must have a channel that routes; forwards are checked as far as there are any.
