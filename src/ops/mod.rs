@@ -17,7 +17,8 @@ use tokio::sync::{Mutex, watch};
 pub use by_hand::{OrderError, SetFeeAnswer};
 pub use fee_cycle::FeeOutcome;
 pub use jobs::{Job, JobReport, Jobs};
-pub use settings::{SettingRow, Settings};
+pub use reports::{AnalysisReport, Breaker, ChannelReport, FeeDebugReport, FeeReport, StatusReport, below_target};
+pub use settings::{SettingChange, SettingRow, Settings};
 pub use sync::SyncReport;
 
 use crate::domain::{Clock, Identity, NodeView, Time};
