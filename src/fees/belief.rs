@@ -21,7 +21,7 @@ const THETA_MAX: f64 = 3500.0;
 /// Payers stay to a third above what is asked now: people seldom ask more than the market bears.
 const PRIOR_OVER_FEE: f64 = 1.35;
 /// Without knowledge of the market the fee that somebody once set says little.
-const PRIOR_SD: f64 = 1.1;
+const PRIOR_SD: f64 = 0.9;
 /// Elasticity changes slowly: what a pair taught is worth half after this.
 const PAIR_HALF_LIFE_DAYS: f64 = 20.0;
 /// The level of demand moves for reasons of its own, so it fades faster ...
@@ -174,13 +174,20 @@ impl Posterior {
         (0..CELLS).map(|cell| self.weights[cell] * self.rates[cell] / (1.0 + odds[cell])).sum()
     }
 
-    /// The fee within the bounds that earns most, if every payment costs us `cost` ppm.
+    /// The fee within the bounds that earns most, if every payment costs us `cost` ppm. "Most" is the mean of the logarithm:
+    /// the plain mean is carried by the few curves on which a dear fee would earn a fortune, and a channel with little
+    /// traffic then climbs to where nobody pays and nothing can be learned.
     pub(super) fn best_fee(&self, cost: f64, low: f64, high: f64) -> f64 {
-        let mut best = (low, (low - cost) * self.demand(low));
+        let earned = |fee: f64| {
+            let odds = odds(fee);
+            let gone: f64 = (0..CELLS).map(|cell| self.weights[cell] * odds[cell].ln_1p()).sum();
+            (fee - cost).max(f64::MIN_POSITIVE).ln() - gone
+        };
+        let mut best = (low, earned(low));
         let mut fee = low.max(1.0);
         while fee < high {
             fee = (fee * LADDER).min(high);
-            let earned = (fee - cost) * self.demand(fee);
+            let earned = earned(fee);
             if earned > best.1 {
                 best = (fee, earned);
             }

@@ -38,6 +38,8 @@ const DRY_EVENTS: f64 = 3.0;
 const DRY_HOURS: f64 = 13.0;
 /// However seldom somebody paid before, this many hours without anybody are enough.
 const DRY_HOURS_MOST: f64 = 96.0;
+/// Waking a drifting channel again and again must not run it down.
+const WAKE_HOURS: f64 = 1.0;
 /// A surprise is beyond 1 % of the expected spread, and not about a handful of events.
 const SURPRISE_SD: f64 = 2.33;
 const SURPRISE_EVENTS: f64 = 5.0;
@@ -100,7 +102,10 @@ struct Aim {
 pub(super) fn stage(memory: &mut Memory, i: &FeeInputs, why: &mut Vec<Reason>) -> f64 {
     let seen = Seen::of(memory);
     let mut climb = memory.climb.take().unwrap_or_else(|| Climb::new(i));
-    climb.block.marked |= memory.episode.is_some() || memory.asked.is_some_and(|a| a.congested);
+    climb.block.marked |= memory.is_congested();
+    if climb.is_held() && !memory.is_congested() {
+        climb.centre = tidy(blocks::gossiped(i)); // The order was in ppm; the base fee counts too.
+    }
     climb.block.observe(&seen, i);
     climb.purse.observe(i);
     if i.now >= climb.block.until {
@@ -163,7 +168,8 @@ impl Climb {
     }
 
     pub(super) fn wake(&mut self, now: Time) {
-        if matches!(self.step, Step::Hold | Step::Drift) {
+        let young = now.hours_since(self.block.start) < WAKE_HOURS;
+        if self.step == Step::Hold || self.step == Step::Drift && !young {
             self.block.until = self.block.until.min(now);
         }
     }
