@@ -21,7 +21,7 @@ const THETA_MAX: f64 = 3500.0;
 /// Payers stay to a third above what is asked now: people seldom ask more than the market bears.
 const PRIOR_OVER_FEE: f64 = 1.35;
 /// Without knowledge of the market the fee that somebody once set says little.
-const PRIOR_SD: f64 = 0.9;
+const PRIOR_SD: f64 = 1.1;
 /// Elasticity changes slowly: what a pair taught is worth half after this.
 const PAIR_HALF_LIFE_DAYS: f64 = 20.0;
 /// The level of demand moves for reasons of its own, so it fades faster ...
