@@ -21,7 +21,7 @@ const THETA_MAX: f64 = 3500.0;
 /// Payers stay to a third above what is asked now: people seldom ask more than the market bears.
 const PRIOR_OVER_FEE: f64 = 1.35;
 /// Without knowledge of the market the fee that somebody once set says little.
-const PRIOR_SD: f64 = 0.9;
+const PRIOR_SD: f64 = 1.1;
 /// Elasticity changes slowly: what a pair taught is worth half after this.
 const PAIR_HALF_LIFE_DAYS: f64 = 20.0;
 /// The level of demand moves for reasons of its own, so it fades faster ...
@@ -144,7 +144,7 @@ impl Belief {
             if sample.n > 0.0 {
                 events += kept * sample.n;
                 for cell in 0..CELLS {
-                    fits[cell] -= kept * sample.n * odds[cell].ln_1p();
+                    fits[cell] -= kept * sample.n * (1.0 + odds[cell]).ln();
                 }
             }
         }
@@ -164,9 +164,6 @@ impl Belief {
     }
 }
 
-/// Steps of 6 % are finer than anything that demand can tell apart.
-const LADDER: f64 = 1.06;
-
 impl Posterior {
     /// Expected events per exposure hour at `fee`.
     pub(super) fn demand(&self, fee: f64) -> f64 {
@@ -176,36 +173,21 @@ impl Posterior {
 
     /// The fee within the bounds that earns most, if every payment costs us `cost` ppm. "Most" is the mean of the logarithm:
     /// the plain mean is carried by the few curves on which a dear fee would earn a fortune, and a channel with little
-    /// traffic then climbs to where nobody pays and nothing can be learned.
+    /// traffic then climbs to where nobody pays and nothing can be learned. It is where the expected elasticity of demand,
+    /// which only grows with the fee, comes up to that of our margin.
     pub(super) fn best_fee(&self, cost: f64, low: f64, high: f64) -> f64 {
-        let earned = |fee: f64| {
+        crossing(low, high, |fee| {
             let odds = odds(fee);
-            let gone: f64 = (0..CELLS).map(|cell| self.weights[cell] * odds[cell].ln_1p()).sum();
-            (fee - cost).max(f64::MIN_POSITIVE).ln() - gone
-        };
-        let mut best = (low, earned(low));
-        let mut fee = low.max(1.0);
-        while fee < high {
-            fee = (fee * LADDER).min(high);
-            let earned = earned(fee);
-            if earned > best.1 {
-                best = (fee, earned);
-            }
-        }
-        best.0
+            let elasticity: f64 = (0..CELLS)
+                .map(|cell| self.weights[cell] * KAPPAS[cell / THETAS] * odds[cell] / (1.0 + odds[cell]))
+                .sum();
+            elasticity * (fee - cost) >= fee
+        })
     }
 
     /// The lowest fee within the bounds at which no more than `limit` events per hour are to be expected.
     pub(super) fn fee_for(&self, limit: f64, low: f64, high: f64) -> f64 {
-        let (mut low, mut high) = (low.max(1.0).ln(), high.max(1.0).ln());
-        if self.demand(low.exp()) <= limit {
-            return low.exp();
-        }
-        for _ in 0..12 {
-            let middle = f64::midpoint(low, high);
-            if self.demand(middle.exp()) > limit { low = middle } else { high = middle }
-        }
-        high.exp()
+        crossing(low, high, |fee| self.demand(fee) <= limit)
     }
 
     /// 10 %, mean and 90 % of theta; the mean is the geometric one.
@@ -221,6 +203,22 @@ impl Posterior {
             (0..KAPPAS.len()).map(|k| self.weights[k * THETAS..(k + 1) * THETAS].iter().sum()).collect();
         interval(&KAPPAS, &weights)
     }
+}
+
+/// Halvings of the range of fees, in logarithms: the last step is far finer than anything that demand can tell apart.
+const HALVINGS: usize = 14;
+
+/// Where `enough` becomes true on the way up; one of the ends if it does not change between them.
+fn crossing(low: f64, high: f64, enough: impl Fn(f64) -> bool) -> f64 {
+    let (mut low, mut high) = (low.max(1.0).ln(), high.max(1.0).ln());
+    if enough(low.exp()) || low >= high {
+        return low.exp();
+    }
+    for _ in 0..HALVINGS {
+        let middle = f64::midpoint(low, high);
+        if enough(middle.exp()) { high = middle } else { low = middle }
+    }
+    high.exp()
 }
 
 fn interval(values: &[f64], weights: &[f64]) -> [f64; 3] {

@@ -75,12 +75,19 @@ impl Block {
         let seen = !self.marked && self.exposure > 0.0 && self.exposure >= LEAST_EXPOSURE * self.hours;
         seen.then(|| Sample {
             at: now,
-            n: self.events,
-            e: self.exposure,
-            f: tidy((self.ln_fees / self.exposure).exp()),
-            h: self.hours,
+            n: short(self.events),
+            e: short(self.exposure).max(SHORT),
+            f: short((self.ln_fees / self.exposure).exp()).max(SHORT),
+            h: short(self.hours),
         })
     }
+}
+
+/// Samples are kept by the dozen: three decimals are enough.
+const SHORT: f64 = 0.001;
+
+fn short(value: f64) -> f64 {
+    tidy((value / SHORT).round() / (1.0 / SHORT))
 }
 
 /// A fee of nothing has no logarithm.

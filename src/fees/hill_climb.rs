@@ -45,8 +45,8 @@ const SURPRISE_SD: f64 = 2.33;
 const SURPRISE_EVENTS: f64 = 5.0;
 /// How far the split of a pair must be off to blame the price and not the size of the market.
 const SPLIT_SD: f64 = 1.65;
-/// Samples kept for the level of demand: twenty days of half days.
-const RECENT: usize = 40;
+/// Samples kept for the level of demand: two weeks of half days.
+const RECENT: usize = 30;
 /// The last samples tell how busy a channel is.
 const RATE_SAMPLES: usize = 6;
 
