@@ -6,8 +6,8 @@ use sqlx::SqliteConnection;
 use super::memo::{Memo, Named};
 use super::rollups::Deltas;
 use super::{Ledger, forwards, transfers};
-use crate::domain::{Channel, ChannelId, PeerId, Scid, Time};
 use crate::domain::ChannelName;
+use crate::domain::{Channel, ChannelId, PeerId, Scid, Time};
 
 impl Ledger {
     /// Takes in the node's list of channels: names, peers, and every scid that a channel has had.

@@ -12,8 +12,8 @@ use super::bulk::{Bulk, Cell};
 use super::memo::Memo;
 use super::rollups::{Deltas, is_orphan, known_at, needed};
 use super::{Ledger, Positions, Recorded, channels, signed, unsigned};
-use crate::domain::{Forward, ForwardKey, ForwardStatus, Msat, Scid, Time};
 use crate::domain::ForwardIndex;
+use crate::domain::{Forward, ForwardKey, ForwardStatus, Msat, Scid, Time};
 
 const FORWARDS: Bulk = Bulk {
     head: "INSERT OR REPLACE INTO forwards (in_scid, in_htlc, out_scid, in_msat, out_msat, fee_msat, status, failcode, received,
@@ -56,6 +56,20 @@ impl Ledger {
         let (created, updated): (i64, i64) =
             sqlx::query_as("SELECT created, updated FROM progress").fetch_one(reader.conn()).await?;
         Ok(Positions { created: unsigned(created), updated: unsigned(updated) })
+    }
+
+    /// Created indexes of forwards received before `before` that are only known as offered, oldest first.
+    pub async fn unresolved(&self, before: Time, limit: u32) -> anyhow::Result<Vec<u64>> {
+        let mut reader = self.reader().await?;
+        let created: Vec<i64> = sqlx::query_scalar(
+            "SELECT created FROM forwards
+             WHERE status = 0 AND created IS NOT NULL AND received < ?1 ORDER BY created LIMIT ?2",
+        )
+        .bind(before.0)
+        .bind(limit)
+        .fetch_all(reader.conn())
+        .await?;
+        Ok(created.into_iter().map(unsigned).collect())
     }
 
     /// Drops single forwards whose outcome was known before `before`, at most `limit`, oldest first; hourly sums stay. Returns how

@@ -30,7 +30,7 @@ use crate::domain::{ChannelId, Msat, PeerId, Ppm, Time};
 use crate::flow::DaySum;
 
 use memo::Memo;
-pub use open::OpenError;
+pub use open::{OpenError, peek};
 
 /// A handle; clones share one file.
 #[derive(Clone, Debug)]

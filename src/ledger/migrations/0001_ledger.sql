@@ -60,6 +60,7 @@ CREATE TABLE forwards (
     PRIMARY KEY (in_scid, in_htlc)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX forwards_known ON forwards (known_at, status) WHERE known_at IS NOT NULL;
+CREATE INDEX forwards_offered ON forwards (created) WHERE status = 0;
 CREATE INDEX forwards_orphans ON forwards (out_scid) WHERE orphan = 1;
 
 CREATE TABLE rollups (
