@@ -1,4 +1,5 @@
 //! The plugin's first words with lightningd, spoken with the real program: manifest, `init`, and the end.
+#![expect(clippy::unwrap_used, reason = "a plugin that does not speak fails the test")]
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -145,6 +146,32 @@ fn a_bad_option_disables_the_plugin_in_one_sentence() {
         assert!(parts.iter().all(|part| text.contains(part)), "{text}");
         assert!(!text.contains('\n'), "{text}");
         plugin.ends();
+    }
+}
+
+#[test]
+fn a_file_that_is_not_our_ledger_is_refused_at_the_door_and_left_alone() {
+    let sqlite = |application: u32, pages: u8| {
+        let mut file = vec![0; 4096];
+        file[..16].copy_from_slice(b"SQLite format 3\0");
+        file[31] = pages;
+        file[68..72].copy_from_slice(&application.to_be_bytes());
+        file
+    };
+    let diary = b"dear diary, ".repeat(100);
+    for (content, reason) in [
+        (diary.clone(), "is not a SQLite file"),
+        (sqlite(0, 2), "is a SQLite file of another program"),
+        (sqlite(0x1234_5678, 1), "is a SQLite file of another program"),
+    ] {
+        let mut plugin = Plugin::start();
+        let path = plugin.home.path().join("somebody.db");
+        std::fs::write(&path, &content).unwrap();
+        let answer = plugin.init(&[("db_path", path.to_str().unwrap())])["result"]["disable"].clone();
+        let text = answer.as_str().unwrap_or_else(|| panic!("accepted, though it {reason}"));
+        assert!(text.contains(reason) && text.contains("revenue-ops-db-path"), "{text}");
+        plugin.ends();
+        assert_eq!(std::fs::read(&path).unwrap(), content);
     }
 }
 

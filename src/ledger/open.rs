@@ -129,8 +129,10 @@ fn look_at(path: &Path, name: &str) -> Result<Found, OpenError> {
     if header[68..72] == APPLICATION_ID.to_be_bytes() {
         return Ok(Found::Sqlite);
     }
-    // A file of no program, without a table, is free to take; but what waits in a write-ahead log cannot be seen from here.
-    if beside(path, "-wal").metadata().is_ok_and(|log| log.len() > 0) {
+    // A file of no program, without a table, is free to take. A table needs a second page; and what waits in a write-ahead
+    // log cannot be seen from here.
+    let has_tables = &header[28..32] > [0, 0, 0, 1].as_slice();
+    if header[68..72] != [0; 4] || has_tables || beside(path, "-wal").metadata().is_ok_and(|log| log.len() > 0) {
         return Err(OpenError::NotOurs { path: name.to_owned() });
     }
     Ok(Found::Sqlite)

@@ -1,7 +1,7 @@
 //! What an operator asks. Reads only; never waits for a turn.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -70,7 +70,13 @@ impl Ops {
     pub async fn status(&self) -> anyhow::Result<StatusReport> {
         let jobs = self.jobs.reports();
         let view = self.last_view();
-        let changes = self.ledger.recent_changes(RECENT).await.context("reading the last fee changes")?;
+        let mut channels = self.channels_of(view.as_deref()).await?;
+        let rows = RECENT.max(u32::try_from(channels.len()).unwrap_or(RECENT));
+        let mut changes = self.ledger.recent_changes(rows).await.context("reading the last fee changes")?;
+        if let Some(view) = &view {
+            take_in(&mut channels, &changes, view.now);
+        }
+        changes.truncate(RECENT as usize);
         Ok(StatusReport {
             identity: self.identity.clone(),
             options: self.settings.now(),
@@ -78,7 +84,7 @@ impl Ops {
             caught_up: jobs.values().any(|report| report.last_run.is_some() && report.last_error.is_none()),
             positions: self.ledger.positions().await.context("reading how far forwards have been read")?,
             check: self.last_check(),
-            channels: self.channels_of(view.as_deref()).await?,
+            channels,
             changes: changes.into_iter().map(|(id, row)| (id, named(row, view.as_deref()))).collect(),
             breakers: self.node.breakers(),
             warnings: self.warnings(&jobs),
@@ -199,6 +205,18 @@ impl FeeReport {
             FeeOutcomeKind::Set => "set",
             FeeOutcomeKind::Dry => "dry-run",
             FeeOutcomeKind::Failed => "failed",
+        }
+    }
+}
+
+/// A step looks before it acts: a channel's fee is the one that was set since, not the one that was seen.
+fn take_in(channels: &mut [ChannelReport], changes: &[(i64, FeeRow)], seen: Time) {
+    let set = |row: &&FeeRow| row.at >= seen && row.outcome == FeeOutcomeKind::Set;
+    // The newest comes first, so it is the last to be put in.
+    let set: HashMap<_, _> = changes.iter().rev().map(|(_, row)| row).filter(set).map(|r| (r.channel, r.new)).collect();
+    for report in channels {
+        if let Some(fee) = set.get(&report.channel.channel_id) {
+            report.channel.ours.ppm = *fee;
         }
     }
 }
