@@ -1,1 +1,313 @@
-//! Beside Core Lightning: register, wire, subscribe, disable with one reason.
+//! Beside Core Lightning: register, wire, subscribe, disable with one reason. `init` is answered before anything slow begins:
+//! the node is asked and the ledger opened afterwards.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use cln_plugin::messages::Configuration;
+use cln_plugin::options::{DefaultStringConfigOption, Value as Given};
+use cln_plugin::{Builder, ConfiguredPlugin, Plugin, RpcMethodBuilder};
+use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{mpsc, watch};
+
+use crate::domain::{Clock, ScaledClock, SystemClock};
+use crate::ledger::{Ledger, OpenError};
+use crate::live::{self, Backoff, Event, Inbox, Pace};
+use crate::node::Node;
+use crate::node::cln::CoreLightning;
+use crate::node::guard::{Guarded, Patience};
+use crate::ops::{Ops, Settings};
+use crate::options::{self, Layers, TABLE};
+use crate::rpc::{self, RpcError, Stage};
+
+/// What handlers of commands hold.
+type State = watch::Receiver<Stage>;
+
+/// All that we hear of. No hooks: a payment must never wait for us.
+const TOPICS: [&str; 6] =
+    ["forward_event", "channel_state_changed", "channel_opened", "connect", "disconnect", "shutdown"];
+/// Makes time pass faster, on networks where nothing is at stake.
+const TIME_SCALE: &str = "CL_REVENUE_OPS_TIME_SCALE";
+/// Longest wait for the node's first answer, and for the ledger when we stop; lightningd grants more.
+const FIRST_ANSWER: Duration = Duration::from_secs(15);
+const CLOSING: Duration = Duration::from_millis(1500);
+
+/// Speaks with lightningd until it says stop, or is gone.
+pub async fn run() -> ExitCode {
+    match serve(tokio::io::stdin(), tokio::io::stdout()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cl-revenue-ops: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve<I, O>(input: I, output: O) -> anyhow::Result<()>
+where
+    I: AsyncRead + Send + Unpin + 'static,
+    O: AsyncWrite + Send + Unpin + 'static,
+{
+    // The handlers hold the only sender: when lightningd is gone, so are they, and the channel tells.
+    let (stop, mut stopped) = watch::channel(false);
+    let (inbox, events) = live::inbox();
+    let builder = subscriptions(manifest(Builder::new(input, output)), inbox, stop);
+    let Some(configured) = builder.configure().await? else { return Ok(()) };
+    let wiring = match setup(&configured) {
+        Ok(wiring) => wiring,
+        Err(reason) => return configured.disable(&format!("{reason:#}")).await,
+    };
+    let starting = Stage::Starting { settings: wiring.settings.clone(), doing: "waiting for the node".to_owned() };
+    let (stage, seen) = watch::channel(starting);
+    let plugin = configured.start(seen).await?;
+    tracing::info!("version {} starts; its ledger is '{}'", env!("CARGO_PKG_VERSION"), wiring.path.display());
+    tokio::select! {
+        done = work(&wiring, &stage, events) => {
+            if let Err(error) = done {
+                tracing::error!("{error:#}; the plugin stops until that is done");
+            }
+        }
+        _ = stopped.wait_for(|stop| *stop) => {}
+        _ = plugin.join() => {}
+    }
+    finish(&stage).await;
+    Ok(())
+}
+
+/// Every option and every command, from their tables. All options are texts, so that we hear whatever the operator wrote.
+fn manifest<I, O>(mut builder: Builder<State, I, O>) -> Builder<State, I, O>
+where
+    I: AsyncRead + Send + Unpin + 'static,
+    O: AsyncWrite + Send + Unpin + 'static,
+{
+    for spec in TABLE.iter().filter(|spec| spec.in_manifest()) {
+        let name = spec.option_name();
+        let option = DefaultStringConfigOption::new_str_with_default(&name, spec.default, spec.doc);
+        builder = builder.option(if spec.is_dynamic() { option.dynamic() } else { option });
+    }
+    for command in rpc::COMMANDS {
+        let answer = move |plugin: Plugin<State>, params: Value| {
+            let stage = plugin.state().clone();
+            async move { rpc::answer(command, &params, stage).await.map_err(anyhow::Error::from) }
+        };
+        let method = RpcMethodBuilder::new(command.name, answer).description(command.about).usage(command.usage);
+        builder = builder.rpcmethod_from_builder(method);
+    }
+    builder.dynamic().setconfig_callback(|plugin: Plugin<State>, params: Value| async move {
+        setconfig(&params, plugin.state().clone()).await.map_err(anyhow::Error::from)
+    })
+}
+
+/// cln-plugin runs each handler as a task of its own: only what happens before that task is in order.
+fn subscriptions<I, O>(
+    mut builder: Builder<State, I, O>,
+    inbox: Inbox,
+    stop: watch::Sender<bool>,
+) -> Builder<State, I, O>
+where
+    I: AsyncRead + Send + Unpin + 'static,
+    O: AsyncWrite + Send + Unpin + 'static,
+{
+    for topic in TOPICS {
+        let (inbox, stop) = (inbox.clone(), stop.clone());
+        builder = builder.subscribe(topic, move |_, params| {
+            match topic {
+                "shutdown" => drop(stop.send_replace(true)),
+                _ => inbox.take(topic, &params),
+            }
+            std::future::ready(Ok(()))
+        });
+    }
+    builder
+}
+
+/// lightningd believes whatever we accept, and does not start again with a value that we refuse then.
+async fn setconfig(params: &Value, stage: State) -> Result<Value, RpcError> {
+    let text = |name: &str| params.get(name).and_then(Value::as_str);
+    let (Some(name), Some(value)) = (text("config"), text("val")) else {
+        return Err(RpcError::caller("setconfig needs a config and a val"));
+    };
+    rpc::ready(stage).await?.set_from_node(name, value).await?;
+    Ok(json!({}))
+}
+
+/// Everything that can be said before the node is asked.
+struct Wiring {
+    settings: Settings,
+    path: PathBuf,
+    rpc_path: PathBuf,
+    node: Arc<dyn Node>,
+    clock: Arc<dyn Clock>,
+    pace: Pace,
+}
+
+/// The cheap checks, and the wiring. An error is the one reason why the plugin disables itself.
+fn setup<I, O>(configured: &ConfiguredPlugin<State, I, O>) -> anyhow::Result<Wiring>
+where
+    I: AsyncRead + Send + Unpin + 'static,
+    O: AsyncWrite + Send + Unpin + 'static,
+{
+    let Configuration { lightning_dir, rpc_file, network, .. } = configured.configuration();
+    let mut config = options::Settings::new();
+    for spec in TABLE.iter().filter(|spec| spec.in_manifest()) {
+        let text = configured.option_str(&spec.option_name())?.map(written).unwrap_or_default();
+        if text.trim() != spec.default {
+            config.insert(spec.key, text);
+        }
+    }
+    let settings = Settings::new(Layers { config, ..Layers::default() })?;
+    let path = at_home(&settings.now().db_path, std::env::home_dir())?;
+    peek(&path)?;
+    let scale = time_scale(std::env::var(TIME_SCALE).ok().as_deref(), &network)?;
+    let clock: Arc<dyn Clock> = match scale {
+        None => Arc::new(SystemClock),
+        Some(scale) => Arc::new(ScaledClock::new(scale)),
+    };
+    let rpc_path = Path::new(&lightning_dir).join(rpc_file);
+    let watch = settings.watch();
+    let patience = move || {
+        let options = watch.borrow();
+        Patience { timeout_secs: options.rpc_timeout_seconds, rest_secs: options.rpc_circuit_breaker_seconds }
+    };
+    let node = Guarded::new(CoreLightning::with_clock(&rpc_path, clock.clone()), clock.clone(), patience);
+    Ok(Wiring { settings, path, rpc_path, node: Arc::new(node), clock, pace: Pace::new(scale) })
+}
+
+/// Refuses a file that is not ours before it is opened.
+fn peek(_path: &Path) -> Result<(), OpenError> {
+    Ok(())
+}
+
+/// From the node's first answer to its last: what runs as long as the plugin does.
+async fn work(wiring: &Wiring, stage: &watch::Sender<Stage>, events: mpsc::Receiver<Event>) -> anyhow::Result<()> {
+    let mut backoff = Backoff::new(wiring.pace);
+    let ops = loop {
+        match open(wiring, stage).await {
+            Ok(ops) => break Arc::new(ops),
+            Err(Trouble::Lasting(error)) => return Err(error.into()),
+            Err(Trouble::Passing(error)) => {
+                tracing::warn!("not ready yet, trying again: {error:#}");
+                say(stage, wiring, format!("{error:#}"));
+                backoff.wait().await;
+            }
+        }
+    };
+    stage.send_replace(Stage::Ready(ops.clone()));
+    live::run(ops, wiring.pace, events).await;
+    Ok(())
+}
+
+/// Why the steps cannot begin.
+enum Trouble {
+    /// It may be over soon: ask again.
+    Passing(anyhow::Error),
+    /// Only the operator can help.
+    Lasting(OpenError),
+}
+
+async fn open(wiring: &Wiring, stage: &watch::Sender<Stage>) -> Result<Ops, Trouble> {
+    // Not by way of the breakers: they would rest for a minute, while the node is just starting as well.
+    let node = CoreLightning::new(&wiring.rpc_path);
+    let answer = tokio::time::timeout(FIRST_ANSWER, node.identity()).await;
+    let identity = answer
+        .map_err(|_| anyhow!("the node does not answer"))
+        .and_then(|identity| identity.map_err(anyhow::Error::from))
+        .map_err(Trouble::Passing)?;
+    say(stage, wiring, "opening the ledger".to_owned());
+    let ledger = Ledger::open(&wiring.path, &identity, wiring.clock.now()).await.map_err(|error| match error {
+        OpenError::Broken { .. } => Trouble::Passing(error.into()),
+        _ => Trouble::Lasting(error),
+    })?;
+    let ops = Ops::new(identity, wiring.node.clone(), ledger, wiring.clock.clone(), wiring.settings.clone());
+    match ops.load_overrides().await.context("reading the options that the ledger keeps") {
+        Ok(()) => Ok(ops),
+        Err(error) => {
+            ops.close().await;
+            Err(Trouble::Passing(error))
+        }
+    }
+}
+
+fn say(stage: &watch::Sender<Stage>, wiring: &Wiring, doing: String) {
+    stage.send_replace(Stage::Starting { settings: wiring.settings.clone(), doing });
+}
+
+/// Waits for the step that runs, if it ends soon; whatever is abandoned, the next start does again.
+async fn finish(stage: &watch::Sender<Stage>) {
+    let now = stage.borrow().clone();
+    if let Stage::Ready(ops) = now
+        && tokio::time::timeout(CLOSING, ops.close()).await.is_err()
+    {
+        tracing::warn!("stopped in the middle of a step; the next start goes on from there");
+    }
+    live::last_words().await;
+}
+
+/// As the operator wrote it, whatever type it came in.
+fn written(value: Given) -> String {
+    match value {
+        Given::String(text) => text,
+        Given::Integer(number) => number.to_string(),
+        Given::Boolean(yes) => yes.to_string(),
+        Given::StringArray(texts) => texts.last().cloned().unwrap_or_default(),
+        Given::IntegerArray(numbers) => numbers.last().map(i64::to_string).unwrap_or_default(),
+    }
+}
+
+/// `~` at the beginning is the home directory.
+fn at_home(path: &str, home: Option<PathBuf>) -> anyhow::Result<PathBuf> {
+    match (path.strip_prefix('~'), home) {
+        (None, _) => Ok(PathBuf::from(path)),
+        (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with('/') => {
+            Ok(home.join(rest.trim_start_matches('/')))
+        }
+        (Some(_), _) => {
+            bail!("option 'revenue-ops-db-path': the home directory in '{path}' is not known; give the whole path")
+        }
+    }
+}
+
+/// How many times as fast as usual time passes.
+fn time_scale(given: Option<&str>, network: &str) -> anyhow::Result<Option<f64>> {
+    let Some(text) = given.filter(|text| !text.is_empty()) else { return Ok(None) };
+    if network == "bitcoin" {
+        bail!("{TIME_SCALE} is for test networks; unset it on '{network}'");
+    }
+    match text.parse::<f64>() {
+        Ok(scale) if (1.0..=100_000.0).contains(&scale) => Ok(Some(scale)),
+        _ => bail!("{TIME_SCALE}: '{text}' is not allowed; give a number from 1 to 100000"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_home_directory_is_filled_in() {
+        let home = || Some(PathBuf::from("/home/op"));
+        let cases = [
+            ("~/.lightning/revenue_ops.db", home(), Some("/home/op/.lightning/revenue_ops.db")),
+            ("/var/lib/r.db", None, Some("/var/lib/r.db")),
+            ("ledger.db", home(), Some("ledger.db")),
+            ("~other/r.db", home(), None),
+            ("~/r.db", None, None),
+        ];
+        for (path, home, expected) in cases {
+            assert_eq!(at_home(path, home).ok(), expected.map(PathBuf::from), "{path}");
+        }
+    }
+
+    #[test]
+    fn time_is_scaled_on_test_networks_only() {
+        assert_eq!(time_scale(None, "bitcoin").unwrap(), None);
+        assert_eq!(time_scale(Some("60"), "regtest").unwrap(), Some(60.0));
+        for (text, network) in [("60", "bitcoin"), ("0.5", "regtest"), ("NaN", "regtest"), ("fast", "signet")] {
+            assert!(time_scale(Some(text), network).is_err(), "{text} on {network}");
+        }
+    }
+}

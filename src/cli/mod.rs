@@ -1,1 +1,37 @@
-//! The same from a terminal.
+//! The same program from a terminal. The one place that prints.
+#![expect(clippy::print_stdout, reason = "stdout belongs to the person at the terminal here")]
+
+mod demo;
+mod draw;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Prices a Lightning node's channels. lightningd starts it as a plugin; from a terminal it simulates.
+#[derive(Debug, Parser)]
+#[command(name = "cl-revenue-ops", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    order: Order,
+}
+
+#[derive(Debug, Subcommand)]
+enum Order {
+    /// Run the plugin's own steps on a simulated node and market, then show the dashboard.
+    Demo(demo::Args),
+}
+
+/// Reads the command line and does what it says.
+pub async fn run() -> ExitCode {
+    let done = match Cli::parse().order {
+        Order::Demo(args) => demo::run(args).await,
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cl-revenue-ops: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -34,6 +34,13 @@ pub struct Channel {
     pub sent: Option<Msat>,
 }
 
+/// Which channel a short channel id means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChannelName {
+    pub channel_id: ChannelId,
+    pub peer: Option<PeerId>,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FeePolicy {
     pub base: Msat,

@@ -37,6 +37,15 @@ pub enum ForwardStatus {
     LocalFailed,
 }
 
+/// The counter by which forwards are paged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ForwardIndex {
+    /// Counts forwards as they are made: new ones.
+    Created,
+    /// Counts forwards as they are resolved: settled and failed ones. Never shows local failures.
+    Updated,
+}
+
 /// `temporary_channel_failure`: what our node answers when the outgoing channel lacks the liquidity.
 pub const TEMPORARY_CHANNEL_FAILURE: u32 = 0x1007;
 

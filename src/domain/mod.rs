@@ -8,10 +8,10 @@ pub mod time;
 pub mod units;
 pub mod view;
 
-pub use channel::{Channel, ChannelState, FeePolicy, Side};
+pub use channel::{Channel, ChannelName, ChannelState, FeePolicy, Side};
 pub use flow::{Flow, FlowClass};
-pub use forward::{Forward, ForwardKey, ForwardStatus};
+pub use forward::{Forward, ForwardIndex, ForwardKey, ForwardStatus};
 pub use ids::{ChannelId, PeerId, Scid};
-pub use time::{Clock, ManualClock, SystemClock, Time};
+pub use time::{Clock, ManualClock, ScaledClock, SystemClock, Time};
 pub use units::{Msat, Ppm, Sat, Share};
 pub use view::{Feerate, Identity, NodeView};

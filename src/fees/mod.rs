@@ -1,8 +1,26 @@
 //! The alpha sequence: what a channel's outbound fee should be now, and why. Pure; never reads a clock, a node or a ledger.
 
-use serde::{Deserialize, Serialize};
+mod belief;
+mod blocks;
+mod ceiling;
+mod congestion;
+mod floor;
+mod gossip;
+mod hill_climb;
+mod memory;
+mod reason;
+mod run_out;
+mod scarcity;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod tests_market;
+pub mod vegas;
 
 use crate::domain::{Channel, FlowClass, Msat, PeerId, Ppm, Time};
+
+pub use memory::{Memory, debug, taken_over, woken};
+pub use reason::{Phase, Reason, Verdict, summary, told};
 
 /// All that a decision looks at. Channels to one peer are priced together, because Core Lightning forwards over any of
 /// several channels with equal fees.
@@ -67,13 +85,6 @@ pub struct Tuning {
     pub hysteresis: f64,
 }
 
-/// What is remembered from one decision to the next; the step that made it saves it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Memory {
-    /// Up to when `Observed` has been taken in.
-    pub seen_until: Time,
-}
-
 #[derive(Clone, Debug)]
 pub struct FeeDecision {
     pub peer: PeerId,
@@ -95,7 +106,65 @@ pub enum Action {
     Keep,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub enum Reason {
-    Placeholder,
+/// One peer's fee, as of now. The learner always learns; congestion, while it lasts, overrules what it says.
+pub fn decide(i: &FeeInputs) -> FeeDecision {
+    let mut why = Vec::with_capacity(8);
+    let mut memory = memory::recall(i, &mut why);
+    let congested = congestion::stage(&mut memory, i, &mut why);
+    let learned = hill_climb::stage(&mut memory, i, &mut why);
+    let wanted = match congested {
+        Some(fee) => fee,
+        None => scarcity::stage(&memory, i, learned, &mut why),
+    };
+    let fee = ceiling::stage(i, floor::stage(i, wanted, &mut why), &mut why);
+    let action = gossip::stage(&mut memory, i, fee, &mut why);
+    FeeDecision { peer: i.peer, target: fee, action, why, memory }
+}
+
+impl Tuning {
+    /// The ceiling; also where the options contradict each other.
+    fn top(&self) -> Ppm {
+        self.max
+    }
+
+    /// The lowest fee that is ever set.
+    fn bottom(&self) -> Ppm {
+        self.min.min(self.max)
+    }
+}
+
+impl FeeInputs<'_> {
+    /// The fee that the network knows: that of the largest channel, where channels differ.
+    fn published(&self) -> Ppm {
+        self.channels.iter().max_by_key(|c| c.capacity).map_or(self.tuning.bottom(), |c| c.ours.ppm)
+    }
+
+    fn local(&self) -> f64 {
+        self.channels.iter().map(|c| c.local.as_f64()).sum()
+    }
+
+    fn capacity(&self) -> f64 {
+        self.channels.iter().map(|c| c.capacity.as_f64()).sum()
+    }
+
+    /// Share of local balance over all channels with the peer.
+    fn local_share(&self) -> f64 {
+        let capacity = self.capacity();
+        if capacity > 0.0 { (self.local() / capacity).clamp(0.0, 1.0) } else { 0.0 }
+    }
+}
+
+/// Numbers in memory are kept to six decimals: short in JSON, and read back as exactly what was written.
+fn tidy(value: f64) -> f64 {
+    let rounded = (value.clamp(-TIDY_LIMIT, TIDY_LIMIT) * 1e6).round() / 1e6;
+    if rounded.is_nan() { 0.0 } else { rounded }
+}
+
+/// Up to here six decimals are within what a float holds.
+const TIDY_LIMIT: f64 = 1e8;
+
+/// Log weights need four decimals: a hundred pairs round by less than a hundredth.
+fn tidy_weight(value: f64) -> f64 {
+    let rounded = (value * 1e4).round() / 1e4;
+    if rounded.is_finite() { rounded } else { 0.0 }
 }

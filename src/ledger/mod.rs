@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use crate::domain::{Channel, ChannelId, Flow, Forward, Identity, Msat, PeerId, Ppm, Scid, Time};
+use crate::domain::{
+    Channel, ChannelId, ChannelName, Flow, Forward, ForwardIndex, Identity, Msat, PeerId, Ppm, Scid, Time,
+};
 use crate::flow::DaySum;
-use crate::node::{ChannelName, ForwardIndex};
 
 #[derive(Clone, Debug)]
 pub struct Ledger {}
@@ -193,6 +194,10 @@ impl Ledger {
         todo!()
     }
     pub async fn positions(&self) -> anyhow::Result<Positions> {
+        todo!()
+    }
+    /// Created indexes of forwards received before `before` that are only known as offered, oldest first.
+    pub async fn unresolved(&self, before: Time, limit: u32) -> anyhow::Result<Vec<u64>> {
         todo!()
     }
     /// Drops single forwards received before `before`, at most `limit`; hourly sums stay. Returns how many went.

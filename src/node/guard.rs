@@ -1,1 +1,159 @@
-//! Timeouts and circuit breakers around a node.
+//! Timeouts and circuit breakers around a node. Every call ends, and a node that does not answer is left in peace for a while,
+//! one group of methods at a time. Never asks twice, and never answers in the node's stead.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::{
+    BreakerReport, ChannelName, FeeInForce, FeeOrder, ForwardPage, Node, NodeError,
+    breaker::{Breaker, Pass},
+};
+use crate::domain::{Channel, Clock, Feerate, Forward, Identity, Scid};
+
+/// How patient we are. Asked for anew at each call, so that a change of the options holds at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// Seconds after which a call is given up.
+    pub timeout_secs: u64,
+    /// Seconds that a group of calls rests after it was given up; 0: it never rests.
+    pub rest_secs: u64,
+}
+
+/// Calls that rest together, because they ask the node for the same work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Group {
+    Info,
+    Channels,
+    Forwards,
+    Feerates,
+    Fees,
+}
+
+pub struct Guarded<N> {
+    node: N,
+    clock: Arc<dyn Clock>,
+    patience: Box<dyn Fn() -> Patience + Send + Sync>,
+    breakers: [Mutex<Breaker>; Group::ALL.len()],
+}
+
+impl<N: Node> Guarded<N> {
+    pub fn new(node: N, clock: Arc<dyn Clock>, patience: impl Fn() -> Patience + Send + Sync + 'static) -> Guarded<N> {
+        Guarded { node, clock, patience: Box::new(patience), breakers: Default::default() }
+    }
+
+    async fn guard<T>(
+        &self,
+        group: Group,
+        method: &str,
+        call: impl Future<Output = Result<T, NodeError>>,
+    ) -> Result<T, NodeError> {
+        let Patience { timeout_secs, rest_secs } = (self.patience)();
+        let pass = held(self.breaker(group)).ask(self.clock.now(), rest_secs).map_err(|retry_in_secs| {
+            NodeError::Resting { method: method.to_owned(), group: group.name(), retry_in_secs }
+        })?;
+        // Whoever waits for us may lose interest and drop us: the try must not be held for ever then.
+        let mut attempt = Attempt { guarded: self, group, pass: Some(pass), rest_secs };
+        let answer = match tokio::time::timeout(Duration::from_secs(timeout_secs), call).await {
+            Ok(answer) => answer,
+            Err(_) => Err(NodeError::Unreachable {
+                method: method.to_owned(),
+                why: format!("nothing came within {timeout_secs} s"),
+            }),
+        };
+        attempt.end(answer.as_ref().err());
+        answer
+    }
+
+    fn breaker(&self, group: Group) -> &Mutex<Breaker> {
+        &self.breakers[group as usize]
+    }
+}
+
+#[async_trait]
+impl<N: Node> Node for Guarded<N> {
+    async fn identity(&self) -> Result<Identity, NodeError> {
+        self.guard(Group::Info, "identity", self.node.identity()).await
+    }
+
+    async fn channels(&self) -> Result<Vec<Channel>, NodeError> {
+        self.guard(Group::Channels, "channels", self.node.channels()).await
+    }
+
+    async fn forwards(&self, page: ForwardPage) -> Result<Vec<Forward>, NodeError> {
+        self.guard(Group::Forwards, "forwards", self.node.forwards(page)).await
+    }
+
+    async fn channel_of(&self, scid: Scid) -> Result<Option<ChannelName>, NodeError> {
+        self.guard(Group::Channels, "channel_of", self.node.channel_of(scid)).await
+    }
+
+    async fn feerate(&self) -> Result<Option<Feerate>, NodeError> {
+        self.guard(Group::Feerates, "feerate", self.node.feerate()).await
+    }
+
+    async fn set_fee(&self, order: FeeOrder) -> Result<FeeInForce, NodeError> {
+        self.guard(Group::Fees, "set_fee", self.node.set_fee(order)).await
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.node.warnings()
+    }
+
+    fn breakers(&self) -> Vec<BreakerReport> {
+        let (now, rest_secs) = (self.clock.now(), (self.patience)().rest_secs);
+        let report = |group: &Group| held(self.breaker(*group)).report(group.name(), now, rest_secs);
+        Group::ALL.iter().map(report).collect()
+    }
+}
+
+/// One call that was let through.
+struct Attempt<'a, N: Node> {
+    guarded: &'a Guarded<N>,
+    group: Group,
+    /// Taken when the call has ended.
+    pass: Option<Pass>,
+    rest_secs: u64,
+}
+
+impl<N: Node> Attempt<'_, N> {
+    fn end(&mut self, error: Option<&NodeError>) {
+        let Some(pass) = self.pass.take() else { return };
+        let mut breaker = held(self.guarded.breaker(self.group));
+        match error {
+            // Any other error is an answer: the node is well.
+            Some(error @ NodeError::Unreachable { .. }) => {
+                breaker.failed(pass, self.guarded.clock.now(), self.rest_secs, error.to_string());
+            }
+            _ => breaker.answered(),
+        }
+    }
+}
+
+impl<N: Node> Drop for Attempt<'_, N> {
+    fn drop(&mut self) {
+        if let Some(pass) = self.pass.take() {
+            held(self.guarded.breaker(self.group)).abandoned(pass);
+        }
+    }
+}
+
+impl Group {
+    const ALL: [Group; 5] = [Group::Info, Group::Channels, Group::Forwards, Group::Feerates, Group::Fees];
+
+    fn name(self) -> &'static str {
+        match self {
+            Group::Info => "info",
+            Group::Channels => "channels",
+            Group::Forwards => "forwards",
+            Group::Feerates => "feerates",
+            Group::Fees => "fees",
+        }
+    }
+}
+
+/// A breaker is valid at every moment, also after a panic elsewhere.
+fn held(breaker: &Mutex<Breaker>) -> MutexGuard<'_, Breaker> {
+    breaker.lock().unwrap_or_else(PoisonError::into_inner)
+}

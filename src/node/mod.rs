@@ -1,12 +1,17 @@
 //! The outside world: what we ask of a Lightning node and tell it. Domain types only; wire formats stay in the files below.
 
+mod breaker;
 pub mod cln;
+mod cln_row;
 pub mod cln_wire;
 pub mod guard;
 
 use async_trait::async_trait;
 
-use crate::domain::{Channel, ChannelId, Feerate, Forward, Identity, Msat, PeerId, Ppm, Scid};
+use crate::domain::{
+    Channel, ChannelId, ChannelName, ChannelState, Feerate, Forward, ForwardIndex, Identity, Msat, PeerId, Ppm, Scid,
+    Time,
+};
 
 /// A Lightning node, as a short list of our own verbs. All are safe to repeat.
 #[async_trait]
@@ -16,7 +21,8 @@ pub trait Node: Send + Sync {
     /// All channels that the node lists, in whatever state.
     async fn channels(&self) -> Result<Vec<Channel>, NodeError>;
 
-    /// One page of forwards, in the order of the index asked for.
+    /// One page of forwards, in the order of the index asked for. Deleted forwards leave gaps. A node that cannot page shows
+    /// forwards when they are final, counted by us, all by `Created`.
     async fn forwards(&self, page: ForwardPage) -> Result<Vec<Forward>, NodeError>;
 
     /// Which channel an old short channel id belongs to, open or closed; `None` if the node does not know it.
@@ -34,27 +40,12 @@ pub trait Node: Send + Sync {
     fn breakers(&self) -> Vec<BreakerReport>;
 }
 
-/// The counter by which forwards are paged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ForwardIndex {
-    /// Counts forwards as they are made: new ones.
-    Created,
-    /// Counts forwards as they are resolved: settled and failed ones. Never shows local failures.
-    Updated,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ForwardPage {
     pub index: ForwardIndex,
     /// First value of the index that is wanted; counting starts at 1.
     pub start: u64,
     pub limit: u64,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ChannelName {
-    pub channel_id: ChannelId,
-    pub peer: Option<PeerId>,
 }
 
 /// What to set on a channel. `None` leaves what is there.
@@ -70,6 +61,33 @@ pub struct FeeOrder {
 pub struct FeeInForce {
     pub ppm: Ppm,
     pub base: Msat,
+}
+
+/// What a node tells unasked, besides forwards.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NodeEvent {
+    ChannelStateChanged {
+        peer: PeerId,
+        channel_id: ChannelId,
+        scid: Option<Scid>,
+        /// Absent when the channel is new.
+        old: Option<ChannelState>,
+        new: ChannelState,
+        /// Who or what brought it about, in the node's words.
+        cause: Option<String>,
+        at: Option<Time>,
+    },
+    /// A peer opened a channel with us. Our own openings are not told so; their first change of state is.
+    ChannelOpened {
+        peer: PeerId,
+        capacity: Option<Msat>,
+    },
+    Connected {
+        peer: PeerId,
+    },
+    Disconnected {
+        peer: PeerId,
+    },
 }
 
 /// State of one circuit breaker.

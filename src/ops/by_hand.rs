@@ -1,8 +1,12 @@
 //! What an operator orders: a fee for one channel, a wake-up for all.
 
-use crate::domain::{ChannelId, Ppm, Scid};
+use anyhow::Context;
 
-use super::Ops;
+use super::{FeeOutcome, Ops};
+use crate::domain::{Channel, ChannelId, NodeView, PeerId, Ppm, Scid, Time};
+use crate::fees;
+use crate::ledger::FeeOutcomeKind;
+use crate::options::Options;
 
 /// What `revenue-set-fee` did.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,13 +35,126 @@ pub enum OrderError {
 impl Ops {
     /// Sets the fee of a channel, named by scid (old ones too), channel id, or the node id of its peer. Outside the
     /// limits only with `force`. The learner goes on from there.
-    pub async fn set_fee(&self, _channel: &str, _ppm: Ppm, _force: bool) -> Result<SetFeeAnswer, OrderError> {
-        todo!()
+    pub async fn set_fee(&self, channel: &str, ppm: Ppm, force: bool) -> Result<SetFeeAnswer, OrderError> {
+        let _turn = self.turn.lock().await;
+        let (now, options) = (self.clock.now(), self.settings.now());
+        check_limits(ppm, force, &options)?;
+        let view = self.look(now).await?;
+        let peer = self.peer_by_name(&view, channel).await?;
+        let (_, channels) = view.priced_by_peer().into_iter().find(|(id, _)| *id == peer).ok_or_else(|| {
+            OrderError::Caller(format!("channel '{channel}' does not route now; its fee cannot be set"))
+        })?;
+        let kinds = self.set_together(now, &channels, ppm, &options).await?;
+        answer(channel, &channels, &kinds, ppm)
     }
 
     /// Makes every channel act at its next decision, whatever it was waiting for, and decides at once. Returns how many
     /// channels were woken.
     pub async fn wake_all(&self) -> anyhow::Result<usize> {
-        todo!()
+        self.sync().await?;
+        let _turn = self.turn.lock().await;
+        let now = self.clock.now();
+        let woken = |(peer, memory)| Ok((peer, serde_json::to_string(&fees::woken(&memory, now))?));
+        let memories = self.memories().await?.into_iter().map(woken).collect::<anyhow::Result<Vec<_>>>()?;
+        self.ledger.record_fees(now, &memories, &[]).await?;
+        Ok(self.fee_step().await?.len())
     }
+
+    /// The peer of a channel that an operator named in any of the ways that the node understands.
+    async fn peer_by_name(&self, view: &NodeView, name: &str) -> Result<PeerId, OrderError> {
+        if let Ok(peer) = name.parse::<PeerId>() {
+            return Ok(peer);
+        }
+        let id = self.channel_by_name(view, name).await?;
+        let channel = view.channels.iter().find(|channel| channel.channel_id == id);
+        Ok(channel.ok_or_else(|| unknown(name))?.peer)
+    }
+
+    /// A channel by its scid, an earlier scid, its alias or its channel id.
+    pub(super) async fn channel_by_name(&self, view: &NodeView, name: &str) -> Result<ChannelId, OrderError> {
+        if let Ok(id) = name.parse::<ChannelId>() {
+            return Ok(id);
+        }
+        let scid: Scid = name.parse().map_err(|error| OrderError::Caller(format!("{error}")))?;
+        let named = |channel: &&Channel| channel.scid == Some(scid) || channel.alias == Some(scid);
+        if let Some(channel) = view.channels.iter().find(named) {
+            return Ok(channel.channel_id);
+        }
+        let name_of = self.node.channel_of(scid).await.context("asking the node for an earlier short channel id")?;
+        Ok(name_of.ok_or_else(|| unknown(name))?.channel_id)
+    }
+
+    async fn set_together(
+        &self,
+        now: Time,
+        channels: &[&Channel],
+        ppm: Ppm,
+        options: &Options,
+    ) -> anyhow::Result<Vec<FeeOutcomeKind>> {
+        let why = [fees::Reason::ByHand { fee: ppm }];
+        let (summary, why) = (fees::summary(&why), fees::told(&why)?.to_string());
+        let (mut kinds, mut rows) = (Vec::new(), Vec::new());
+        for channel in channels {
+            let kind = match channel.ours.ppm == ppm {
+                true => FeeOutcomeKind::Kept,
+                false => self.publish(channel, ppm, options, &summary).await,
+            };
+            let (summary, old) = (summary.clone(), channel.ours.ppm);
+            let (id, scid, peer) = (channel.channel_id, channel.scid, channel.peer);
+            let outcome = FeeOutcome { channel: id, scid, peer, old, new: ppm, kind, summary };
+            rows.push(outcome.row(now, false, true, why.clone()));
+            kinds.push(kind);
+        }
+        let in_force = kinds.iter().all(|kind| matches!(kind, FeeOutcomeKind::Kept | FeeOutcomeKind::Set));
+        let mut memories = Vec::new();
+        if let (true, Some(first)) = (in_force, channels.first()) {
+            let memory = self.memories().await?.remove(&first.peer);
+            memories.push((first.peer, serde_json::to_string(&fees::taken_over(memory.as_ref(), ppm, now))?));
+        }
+        self.ledger.record_fees(now, &memories, &rows).await?;
+        Ok(kinds)
+    }
+}
+
+fn check_limits(ppm: Ppm, force: bool, options: &Options) -> Result<(), OrderError> {
+    let (min, max) = (options.min_fee_ppm, options.max_fee_ppm);
+    if force || (min..=max).contains(&ppm.0) {
+        return Ok(());
+    }
+    Err(OrderError::Caller(format!(
+        "fee_ppm {} is outside the limits {min} to {max} (min_fee_ppm, max_fee_ppm); add force=true to set it all the same",
+        ppm.0
+    )))
+}
+
+fn answer(name: &str, channels: &[&Channel], kinds: &[FeeOutcomeKind], ppm: Ppm) -> Result<SetFeeAnswer, OrderError> {
+    let scids = |wanted: &dyn Fn(FeeOutcomeKind) -> bool| -> Vec<Scid> {
+        channels.iter().zip(kinds).filter(|(_, kind)| wanted(**kind)).filter_map(|(channel, _)| channel.scid).collect()
+    };
+    let failed = scids(&|kind| kind == FeeOutcomeKind::Failed);
+    if !failed.is_empty() {
+        let failed = failed.iter().map(Scid::to_string).collect::<Vec<_>>().join(", ");
+        let text = format!("the node did not set the fee of {failed}; it stays as it was (the log says why)");
+        return Err(OrderError::Broken(anyhow::anyhow!(text)));
+    }
+    let by_name = |channel: &&&Channel| {
+        channel.scid.is_some_and(|scid| scid.to_string() == name) || channel.channel_id.to_string() == name
+    };
+    let named = channels.iter().find(by_name).or(channels.first()).ok_or_else(|| unknown(name))?;
+    Ok(SetFeeAnswer {
+        channel: named.channel_id,
+        scid: named.scid,
+        old: named.ours.ppm,
+        new: ppm,
+        dry: kinds.contains(&FeeOutcomeKind::Dry),
+        together_with: channels
+            .iter()
+            .filter(|channel| channel.channel_id != named.channel_id)
+            .filter_map(|channel| channel.scid)
+            .collect(),
+    })
+}
+
+fn unknown(name: &str) -> OrderError {
+    OrderError::Caller(format!("the node has no channel '{name}'; lightning-cli listpeerchannels shows them"))
 }

@@ -1,9 +1,27 @@
 //! The fee step: look at every channel, decide its fee, set what changed, remember why.
 
-use crate::domain::{ChannelId, PeerId, Ppm, Scid};
-use crate::ledger::FeeOutcomeKind;
+use std::collections::{BTreeMap, HashMap};
+
+use anyhow::Context;
 
 use super::Ops;
+use crate::domain::{Channel, ChannelId, Flow, NodeView, PeerId, Ppm, Scid, Time};
+use crate::fees::{self, Action, FeeDecision, FeeInputs, Market, Memory, Observed, Tuning, Updates};
+use crate::flow::traffic::traffic_index;
+use crate::ledger::{ChangeCount, Demand, FeeOutcomeKind, FeeRow, Reputation};
+use crate::node::FeeOrder;
+use crate::options::Options;
+
+/// Amounts of the newest forwards from which it is told how much of the demand a balance could carry.
+const AMOUNTS: u32 = 400;
+/// Weeks of forwards behind the traffic index.
+const TRAFFIC_HOURS: f64 = 28.0 * 24.0;
+/// What a node may have resolved without having listed it yet; the next cycle counts it.
+const UNSETTLED_SECS: i64 = 5;
+/// Further back than this nothing is observed: after a longer absence the balances of then are unknown.
+const LONGEST_LOOK_HOURS: f64 = 14.0 * 24.0;
+/// A day, the period of the gossip budget.
+const BUDGET_HOURS: f64 = 24.0;
 
 /// What became of one channel in a fee cycle.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,9 +35,249 @@ pub struct FeeOutcome {
     pub summary: String,
 }
 
+/// What a fee cycle reads before it decides.
+struct Scene {
+    view: NodeView,
+    market: Market,
+    memories: HashMap<PeerId, Memory>,
+    observed: HashMap<PeerId, Observed>,
+    flows: HashMap<ChannelId, (Time, Flow)>,
+    changes: HashMap<ChannelId, ChangeCount>,
+}
+
+/// What it leaves behind.
+#[derive(Default)]
+struct Result {
+    outcomes: Vec<FeeOutcome>,
+    rows: Vec<FeeRow>,
+    memories: Vec<(PeerId, String)>,
+}
+
 impl Ops {
     /// Decides every channel's fee. One refusal does not hide the rest.
     pub async fn fee_cycle(&self) -> anyhow::Result<Vec<FeeOutcome>> {
-        todo!()
+        self.sync().await?;
+        let _turn = self.turn.lock().await;
+        self.fee_step().await
     }
+
+    /// The step itself, for those who hold the turn.
+    pub(super) async fn fee_step(&self) -> anyhow::Result<Vec<FeeOutcome>> {
+        let (now, options) = (self.clock.now(), self.settings.now());
+        let tuning = tuning(&options);
+        let scene = self.scene(now, &options).await.context("looking at the node")?;
+        let mut result = Result::default();
+        for (peer, channels) in scene.view.priced_by_peer() {
+            let decision = scene.decide(peer, &channels, &tuning);
+            self.carry_out(now, &channels, decision, &options, &mut result).await?;
+        }
+        self.ledger.record_fees(now, &result.memories, &result.rows).await.context("recording the decisions")?;
+        Ok(result.outcomes)
+    }
+
+    async fn scene(&self, now: Time, options: &Options) -> anyhow::Result<Scene> {
+        let view = self.look(now).await?;
+        let market = self.market(&view, options).await?;
+        let memories = self.memories().await?;
+        let observed = self.observe(&view, &memories, options.enable_reputation).await?;
+        let flows = self.ledger.flows().await?;
+        let changes = self.ledger.changes_since(now.plus_hours(-BUDGET_HOURS)).await?;
+        Ok(Scene { view, market, memories, observed, flows, changes })
+    }
+
+    async fn market(&self, view: &NodeView, options: &Options) -> anyhow::Result<Market> {
+        let mut amounts = self.ledger.recent_amounts(AMOUNTS).await?;
+        amounts.sort_unstable();
+        let from = view.now.plus_hours(-TRAFFIC_HOURS);
+        let hours = self.ledger.node_hours(from).await?;
+        let first = hours.first().map_or(view.now, |(hour, _)| Time(hour * 3_600_000).max(from));
+        Ok(Market {
+            amounts,
+            traffic: traffic_index(&hours, first, view.now),
+            floor_multiplier: self.vegas(view, options).await?,
+            sat_per_kvb: view.feerate.map(|feerate| feerate.sat_per_kvb),
+        })
+    }
+
+    /// What is remembered of each peer. A memory that this version cannot read is an error, not a fresh start: it was
+    /// written by us and is worth weeks.
+    pub(super) async fn memories(&self) -> anyhow::Result<HashMap<PeerId, Memory>> {
+        let texts = self.ledger.memories().await?;
+        let parse = |(peer, text): (PeerId, String)| {
+            let memory = serde_json::from_str(&text).with_context(|| format!("what is remembered of peer {peer}"))?;
+            Ok((peer, memory))
+        };
+        texts.into_iter().map(parse).collect()
+    }
+
+    /// What happened toward each peer since it was last priced.
+    async fn observe(
+        &self,
+        view: &NodeView,
+        memories: &HashMap<PeerId, Memory>,
+        weigh: bool,
+    ) -> anyhow::Result<HashMap<PeerId, Observed>> {
+        let to = view.now.plus_secs(-UNSETTLED_SECS);
+        let peer_of: HashMap<ChannelId, PeerId> = view.channels.iter().map(|c| (c.channel_id, c.peer)).collect();
+        let reputations = if weigh { self.ledger.reputations().await? } else { HashMap::new() };
+        let earliest = to.plus_hours(-LONGEST_LOOK_HOURS);
+        // Nearly always all peers were priced at the same moment, so that this is one query.
+        let mut spans: BTreeMap<Time, Vec<PeerId>> = BTreeMap::new();
+        for (peer, _) in view.priced_by_peer() {
+            let seen = memories.get(&peer).map_or(to, |memory| memory.seen_until.clamp(earliest, to));
+            spans.entry(seen).or_default().push(peer);
+        }
+        let mut observed = HashMap::new();
+        for (from, peers) in spans {
+            let demand = self.ledger.demand(from, to).await?;
+            let inflow = self.ledger.inflow(from, to).await?;
+            let mut span: HashMap<PeerId, Observed> =
+                peers.into_iter().map(|peer| (peer, Observed { from, to, ..Observed::default() })).collect();
+            add_demand(&mut span, &demand, &peer_of, &reputations);
+            for (channel, msat) in inflow {
+                if let Some(seen) = peer_of.get(&channel).and_then(|peer| span.get_mut(peer)) {
+                    seen.in_msat += msat as f64;
+                }
+            }
+            observed.extend(span);
+        }
+        Ok(observed)
+    }
+
+    /// Acts on one decision. If any channel of the peer does not get the fee, the peer's memory stays as it was, and the
+    /// next cycle decides again.
+    async fn carry_out(
+        &self,
+        now: Time,
+        channels: &[&Channel],
+        decision: FeeDecision,
+        options: &Options,
+        result: &mut Result,
+    ) -> anyhow::Result<()> {
+        let summary = fees::summary(&decision.why);
+        let why = fees::told(&decision.why)?.to_string();
+        let mut failed = false;
+        for channel in channels {
+            let kind = match decision.action {
+                Action::Set { .. } if channel.ours.ppm != decision.target => {
+                    self.publish(channel, decision.target, options, &summary).await
+                }
+                _ => FeeOutcomeKind::Kept,
+            };
+            failed |= kind == FeeOutcomeKind::Failed;
+            let outcome = FeeOutcome {
+                channel: channel.channel_id,
+                scid: channel.scid,
+                peer: channel.peer,
+                old: channel.ours.ppm,
+                new: decision.target,
+                kind,
+                summary: summary.clone(),
+            };
+            let urgent = matches!(decision.action, Action::Set { urgent: true });
+            result.rows.push(outcome.row(now, urgent, false, why.clone()));
+            result.outcomes.push(outcome);
+        }
+        if !failed {
+            result.memories.push((decision.peer, serde_json::to_string(&decision.memory)?));
+        }
+        Ok(())
+    }
+
+    /// Tells the node, and believes only its answer.
+    pub(super) async fn publish(&self, channel: &Channel, fee: Ppm, options: &Options, why: &str) -> FeeOutcomeKind {
+        let name = channel.scid.map_or_else(|| channel.channel_id.to_string(), |scid| scid.to_string());
+        let old = channel.ours.ppm;
+        if options.dry_run {
+            tracing::info!("{name}: would change the fee from {old} to {fee} (dry run): {why}");
+            return FeeOutcomeKind::Dry;
+        }
+        let base = options.base_fee_msat.map(crate::domain::Msat);
+        match self.node.set_fee(FeeOrder { channel: channel.channel_id, ppm: fee, base }).await {
+            Ok(in_force) if in_force.ppm == fee && base.is_none_or(|base| in_force.base == base) => {
+                tracing::info!("{name}: fee {old} -> {fee}: {why}");
+                FeeOutcomeKind::Set
+            }
+            Ok(in_force) => {
+                tracing::warn!("{name}: the node was told to charge {fee} and says that it charges {}", in_force.ppm);
+                FeeOutcomeKind::Failed
+            }
+            Err(error) => {
+                tracing::warn!("{name}: the fee stays at {old}: {error}");
+                FeeOutcomeKind::Failed
+            }
+        }
+    }
+}
+
+impl FeeOutcome {
+    pub(super) fn row(&self, at: Time, urgent: bool, manual: bool, why: String) -> FeeRow {
+        FeeRow {
+            channel: self.channel,
+            peer: self.peer,
+            at,
+            old: self.old,
+            new: self.new,
+            outcome: self.kind,
+            manual,
+            urgent,
+            summary: self.summary.clone(),
+            why,
+        }
+    }
+}
+
+impl Scene {
+    fn decide(&self, peer: PeerId, channels: &[&Channel], tuning: &Tuning) -> FeeDecision {
+        let nothing = Observed { from: self.view.now, to: self.view.now, ..Observed::default() };
+        let flows = || channels.iter().filter_map(|channel| self.flows.get(&channel.channel_id));
+        let count = |of: fn(&ChangeCount) -> u32| {
+            channels.iter().filter_map(|channel| self.changes.get(&channel.channel_id)).map(of).max().unwrap_or(0)
+        };
+        let out_per_day = flows().next().is_some().then(|| flows().map(|(_, flow)| flow.out_per_day).sum());
+        fees::decide(&FeeInputs {
+            now: self.view.now,
+            peer,
+            channels,
+            out_per_day,
+            class: flows().max_by(|a, b| a.1.turnover.total_cmp(&b.1.turnover)).map(|(_, flow)| flow.class),
+            observed: self.observed.get(&peer).unwrap_or(&nothing),
+            market: &self.market,
+            updates: Updates { ordinary: count(|c| c.ordinary), urgent: count(|c| c.urgent) },
+            memory: self.memories.get(&peer),
+            tuning,
+        })
+    }
+}
+
+/// The few options that pricing needs.
+fn tuning(options: &Options) -> Tuning {
+    Tuning {
+        min: Ppm(options.min_fee_ppm),
+        max: Ppm(options.max_fee_ppm),
+        congestion_threshold: options.htlc_congestion_threshold,
+        scarcity: options.scarcity_pricing,
+        scarcity_threshold: options.scarcity_threshold,
+        updates_per_day: options.max_fee_updates_per_day,
+        hysteresis: options.gossip_hysteresis,
+    }
+}
+
+fn add_demand(
+    span: &mut HashMap<PeerId, Observed>,
+    demand: &[Demand],
+    peer_of: &HashMap<ChannelId, PeerId>,
+    reputations: &HashMap<PeerId, Reputation>,
+) {
+    for row in demand {
+        let Some(seen) = peer_of.get(&row.out).and_then(|peer| span.get_mut(peer)) else { continue };
+        let weight = row.from_peer.and_then(|peer| reputations.get(&peer)).map_or(1.0, success_score);
+        seen.events += weight * (row.settled + row.starved) as f64;
+        seen.out_msat += row.out_msat as f64;
+    }
+}
+
+/// Share of a peer's payments that get through, 1 for a peer that is not known.
+fn success_score(reputation: &Reputation) -> f64 {
+    (reputation.successes + 1.0) / (reputation.successes + reputation.failures + 1.0)
 }

@@ -1,12 +1,63 @@
-//! The flow step: catch up, sum, classify, remember; then the ledger examines itself.
+//! The flow step: catch up, sum, classify, remember; then the ledger tidies and examines itself.
 
-use crate::domain::{ChannelId, Flow};
+use std::sync::Arc;
+
+use anyhow::Context;
 
 use super::Ops;
+use crate::domain::{ChannelId, Flow, NodeView, Time};
+use crate::flow::{self, FlowInputs};
+use crate::ledger::LedgerCheck;
+use crate::options::Options;
+
+/// Forwards past their retention that one step drops: old ones go in small portions, so that no step is long.
+const DROP_PER_STEP: u32 = 20_000;
 
 impl Ops {
-    /// One whole flow analysis. Also keeps reputations, retention and the ledger's own check.
+    /// One whole flow analysis. Also keeps reputations, retention and the ledger's own examination.
     pub async fn flow_cycle(&self) -> anyhow::Result<Vec<(ChannelId, Flow)>> {
-        todo!()
+        self.sync().await?;
+        let _turn = self.turn.lock().await;
+        let (now, options) = (self.clock.now(), self.settings.now());
+        let view = self.look(now).await.context("looking at the node")?;
+        let flows = self.analyse(&view, &options).await.context("summing up the flow")?;
+        self.ledger.record_flows(now, &flows).await.context("recording the flow")?;
+        self.keep_house(now, &options).await.context("tidying the ledger")?;
+        Ok(flows)
+    }
+
+    async fn analyse(&self, view: &NodeView, options: &Options) -> anyhow::Result<Vec<(ChannelId, Flow)>> {
+        let mut sums = self.ledger.day_sums(view.now, options.flow_window_days).await?;
+        let before = self.ledger.flows().await?;
+        let flow_of = |channel: &crate::domain::Channel| {
+            let sum = sums.remove(&channel.channel_id).unwrap_or_default();
+            let inputs = FlowInputs {
+                now: view.now,
+                window_days: options.flow_window_days,
+                capacity: channel.capacity,
+                days: sum.days,
+                last_forward: sum.last_forward,
+                previous: before.get(&channel.channel_id).map(|(_, flow)| flow.class),
+            };
+            (channel.channel_id, flow::analyse(&inputs))
+        };
+        Ok(view.channels.iter().filter(|channel| channel.routes()).map(flow_of).collect())
+    }
+
+    async fn keep_house(&self, now: Time, options: &Options) -> anyhow::Result<()> {
+        self.ledger.update_reputation(now, options.reputation_decay).await?;
+        let retention_hours = options.forwards_retention_days as f64 * 24.0;
+        self.ledger.drop_forwards(now.plus_hours(-retention_hours), DROP_PER_STEP).await?;
+        let check = self.ledger.check(now).await?;
+        for problem in &check.problems {
+            tracing::error!("the ledger does not agree with itself: {problem}");
+        }
+        self.seen.change(|seen| seen.check = Some(Arc::new(check)));
+        Ok(())
+    }
+
+    /// The ledger's last examination of itself.
+    pub fn last_check(&self) -> Option<Arc<LedgerCheck>> {
+        self.seen.read(|seen| seen.check.clone())
     }
 }

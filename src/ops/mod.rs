@@ -8,19 +8,21 @@ mod notice;
 mod reports;
 mod settings;
 mod sync;
+mod vegas;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use tokio::sync::{Mutex, watch};
 
 pub use by_hand::{OrderError, SetFeeAnswer};
 pub use fee_cycle::FeeOutcome;
 pub use jobs::{Job, JobReport, Jobs};
-pub use settings::{SettingRow, Settings};
+pub use reports::{AnalysisReport, Breaker, ChannelReport, FeeDebugReport, FeeReport, StatusReport, below_target};
+pub use settings::{SettingChange, SettingRow, Settings};
 pub use sync::SyncReport;
 
 use crate::domain::{Clock, Identity, NodeView, Time};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, LedgerCheck};
 use crate::node::Node;
 use crate::options::Options;
 
@@ -34,6 +36,29 @@ pub struct Ops {
     jobs: Jobs,
     /// Whoever changes the world holds it for the whole step; reads do not need it.
     turn: Mutex<()>,
+    /// Held while the node's list of forwards is read, so that nobody reads it twice at a time.
+    reading: Mutex<()>,
+    seen: Seen,
+}
+
+/// Caches for reports: gone with the process, made again by the next step.
+#[derive(Default)]
+struct Seen(std::sync::Mutex<Sights>);
+
+#[derive(Default)]
+struct Sights {
+    view: Option<Arc<NodeView>>,
+    check: Option<Arc<LedgerCheck>>,
+}
+
+impl Seen {
+    fn change(&self, change: impl FnOnce(&mut Sights)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&Sights) -> T) -> T {
+        read(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 impl Ops {
@@ -44,7 +69,8 @@ impl Ops {
         clock: Arc<dyn Clock>,
         settings: Settings,
     ) -> Ops {
-        Ops { identity, node, ledger, clock, settings, jobs: Jobs::default(), turn: Mutex::new(()) }
+        let (turn, reading) = (Mutex::new(()), Mutex::new(()));
+        Ops { identity, node, ledger, clock, settings, jobs: Jobs::default(), turn, reading, seen: Seen::default() }
     }
 
     pub fn now(&self) -> Time {
@@ -64,6 +90,11 @@ impl Ops {
         &self.jobs
     }
 
+    /// The node as the last step saw it.
+    pub fn last_view(&self) -> Option<Arc<NodeView>> {
+        self.seen.read(|seen| seen.view.clone())
+    }
+
     /// Writes what is left and closes the ledger; waits for the step that runs.
     pub async fn close(&self) {
         let _turn = self.turn.lock().await;
@@ -78,6 +109,8 @@ impl Ops {
             tracing::warn!("the on-chain feerate is unknown in this step: {error}");
             None
         });
-        Ok(NodeView { now, channels, feerate })
+        let view = NodeView { now, channels, feerate };
+        self.seen.change(|seen| seen.view = Some(Arc::new(view.clone())));
+        Ok(view)
     }
 }

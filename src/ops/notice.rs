@@ -1,12 +1,12 @@
-//! What the node tells us of its own accord. Never waits for a turn, never does slow work.
-
-use crate::domain::Forward;
+//! What the node tells us of its own accord. Never waits for a turn, never asks the node anything.
 
 use super::Ops;
+use crate::domain::Forward;
 
 impl Ops {
-    /// A forward was made or resolved.
-    pub async fn forward_noticed(&self, _forward: Forward) -> anyhow::Result<()> {
-        todo!()
+    /// Forwards were made or resolved.
+    pub async fn forwards_noticed(&self, forwards: &[Forward]) -> anyhow::Result<()> {
+        self.ledger.record_forwards(forwards, None).await?;
+        Ok(())
     }
 }

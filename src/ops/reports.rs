@@ -1,1 +1,215 @@
 //! What an operator asks. Reads only; never waits for a turn.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::Context;
+use serde_json::Value;
+
+use super::{Job, JobReport, Ops, OrderError};
+use crate::domain::{Channel, Flow, Identity, Msat, NodeView, PeerId, Scid, Time};
+use crate::fees;
+use crate::flow::{self, FlowInputs};
+use crate::ledger::{ChannelTotals, FeeOutcomeKind, FeeRow, LedgerCheck, Positions};
+pub use crate::node::BreakerReport as Breaker;
+use crate::options::Options;
+
+/// Fee changes that `revenue-status` shows.
+const RECENT: u32 = 10;
+
+/// Everything that `revenue-status` tells.
+pub struct StatusReport {
+    pub identity: Identity,
+    pub options: Arc<Options>,
+    /// The node's list of forwards has been read to its end since the start.
+    pub caught_up: bool,
+    pub positions: Positions,
+    pub check: Option<Arc<LedgerCheck>>,
+    pub channels: Vec<ChannelReport>,
+    pub changes: Vec<(i64, FeeReport)>,
+    pub jobs: BTreeMap<Job, JobReport>,
+    pub breakers: Vec<Breaker>,
+    pub warnings: Vec<String>,
+}
+
+/// A channel as the last step saw it, with its last analysis.
+pub struct ChannelReport {
+    pub channel: Channel,
+    pub flow: Option<(Time, Flow)>,
+    pub totals: ChannelTotals,
+}
+
+/// A fee decision under the channel's present name.
+pub struct FeeReport {
+    pub scid: Option<Scid>,
+    pub row: FeeRow,
+}
+
+/// What `revenue-analyze` tells of one channel, as of now.
+pub struct AnalysisReport {
+    pub channel: Channel,
+    pub flow: Flow,
+    pub in_msat: Msat,
+    pub out_msat: Msat,
+    pub window_days: u64,
+    pub congested: bool,
+    pub below_target: bool,
+}
+
+/// What `revenue-fee-debug` tells of one channel.
+pub struct FeeDebugReport {
+    pub last: FeeReport,
+    /// Each stage's input and verdict.
+    pub why: Value,
+    /// What pricing remembers of the peer.
+    pub memory: Value,
+}
+
+impl Ops {
+    pub async fn status(&self) -> anyhow::Result<StatusReport> {
+        let jobs = self.jobs.reports();
+        let view = self.last_view();
+        let changes = self.ledger.recent_changes(RECENT).await.context("reading the last fee changes")?;
+        Ok(StatusReport {
+            identity: self.identity.clone(),
+            options: self.settings.now(),
+            // Every job begins by reading the node's list.
+            caught_up: jobs.values().any(|report| report.last_run.is_some() && report.last_error.is_none()),
+            positions: self.ledger.positions().await.context("reading how far forwards have been read")?,
+            check: self.last_check(),
+            channels: self.channels_of(view.as_deref()).await?,
+            changes: changes.into_iter().map(|(id, row)| (id, named(row, view.as_deref()))).collect(),
+            breakers: self.node.breakers(),
+            warnings: self.warnings(&jobs),
+            jobs,
+        })
+    }
+
+    /// One channel by any of its names, analysed now; nothing is recorded.
+    pub async fn analysis(&self, name: &str) -> Result<AnalysisReport, OrderError> {
+        let (now, options) = (self.now(), self.settings.now());
+        let channels = self.node.channels().await.context("looking at the node")?;
+        let view = NodeView { now, channels, feerate: None };
+        let id = self.channel_by_name(&view, name).await?;
+        let channel = view.channels.into_iter().find(|channel| channel.channel_id == id);
+        let channel = channel.ok_or_else(|| OrderError::Caller(format!("the node has no channel '{name}' now")))?;
+        let sum = self.ledger.day_sums(now, options.flow_window_days).await?.remove(&id).unwrap_or_default();
+        let in_msat = sum.days.iter().map(|day| Msat(day.in_msat)).sum();
+        let out_msat = sum.days.iter().map(|day| Msat(day.out_msat)).sum();
+        let flow = flow::analyse(&FlowInputs {
+            now,
+            window_days: options.flow_window_days,
+            capacity: channel.capacity,
+            days: sum.days,
+            last_forward: sum.last_forward,
+            previous: self.ledger.flows().await?.get(&id).map(|(_, flow)| flow.class),
+        });
+        let limit = channel.max_htlcs.map(|max| f64::from(max) * options.htlc_congestion_threshold);
+        Ok(AnalysisReport {
+            congested: limit.is_some_and(|limit| f64::from(channel.htlcs_out) > limit),
+            below_target: below_target(&flow, &options),
+            window_days: options.flow_window_days,
+            channel,
+            flow,
+            in_msat,
+            out_msat,
+        })
+    }
+
+    /// The last decision on each channel, newest first.
+    pub async fn last_decisions(&self) -> anyhow::Result<Vec<FeeReport>> {
+        let view = self.last_view();
+        let rows = self.ledger.last_decisions().await?;
+        let mut reports: Vec<_> = rows.into_values().map(|row| named(row, view.as_deref())).collect();
+        reports.sort_by_key(|report| (Reverse(report.row.at), report.scid, report.row.channel));
+        Ok(reports)
+    }
+
+    /// The last decision on one channel, stage by stage.
+    pub async fn fee_debug(&self, name: &str) -> Result<FeeDebugReport, OrderError> {
+        let now = self.now();
+        let view = self.last_view().unwrap_or_else(|| Arc::new(NodeView { now, channels: Vec::new(), feerate: None }));
+        let id = self.channel_by_name(&view, name).await?;
+        let row = self.ledger.last_decisions().await?.remove(&id).ok_or_else(|| {
+            OrderError::Caller(format!(
+                "no fee has been decided for '{name}' yet; revenue-fee-debug lists those that have"
+            ))
+        })?;
+        let why = serde_json::from_str(&row.why).context("reading the stages of the decision")?;
+        let memory = self.memory_of(row.peer).await?;
+        Ok(FeeDebugReport { last: named(row, Some(&view)), why, memory })
+    }
+
+    async fn memory_of(&self, peer: PeerId) -> anyhow::Result<Value> {
+        Ok(self.memories().await?.get(&peer).map_or(Value::Null, fees::debug))
+    }
+
+    async fn channels_of(&self, view: Option<&NodeView>) -> anyhow::Result<Vec<ChannelReport>> {
+        let mut flows = self.ledger.flows().await.context("reading the last flow analysis")?;
+        let totals = self.ledger.totals().await.context("reading the channels' totals")?;
+        let channels = view.map(|view| view.channels.as_slice()).unwrap_or_default();
+        let report = |channel: &Channel| ChannelReport {
+            flow: flows.remove(&channel.channel_id),
+            totals: totals.get(&channel.channel_id).copied().unwrap_or_default(),
+            channel: channel.clone(),
+        };
+        let mut reports: Vec<_> = channels.iter().filter(|channel| channel.routes()).map(report).collect();
+        reports.sort_by(|a, b| {
+            let key = |report: &ChannelReport| report.flow.as_ref().map(|(_, flow)| flow.class.name());
+            let net = |report: &ChannelReport| report.flow.as_ref().map_or(0.0, |(_, flow)| flow.net);
+            key(a).cmp(&key(b)).then(net(b).total_cmp(&net(a))).then(a.channel.scid.cmp(&b.channel.scid))
+        });
+        Ok(reports)
+    }
+
+    /// What an operator should look at, in sentences.
+    fn warnings(&self, jobs: &BTreeMap<Job, JobReport>) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.settings.now().dry_run {
+            warnings.push("dry-run is on: fees are decided and recorded, and not set on the node".to_owned());
+        }
+        warnings.extend(self.node.warnings());
+        for breaker in self.node.breakers().iter().filter(|breaker| breaker.state != "closed") {
+            let error = breaker.last_error.as_deref().unwrap_or("no answer");
+            warnings.push(format!("'{}' calls to the node rest ({}): {error}", breaker.group, breaker.state));
+        }
+        for (job, report) in jobs {
+            if let Some(error) = &report.last_error {
+                warnings.push(format!("the last {} step failed: {error}", job.name()));
+            }
+        }
+        if let Some(check) = self.last_check() {
+            warnings.extend(check.problems.iter().map(|problem| format!("ledger: {problem}")));
+        }
+        warnings.extend(self.settings.warnings());
+        warnings
+    }
+}
+
+impl FeeReport {
+    /// The channel's present name: its scid, or its channel id if it has none.
+    pub fn name(&self) -> String {
+        self.scid.map_or_else(|| self.row.channel.to_string(), |scid| scid.to_string())
+    }
+
+    pub fn outcome(&self) -> &'static str {
+        match self.row.outcome {
+            FeeOutcomeKind::Kept => "kept",
+            FeeOutcomeKind::Set => "set",
+            FeeOutcomeKind::Dry => "dry-run",
+            FeeOutcomeKind::Failed => "failed",
+        }
+    }
+}
+
+/// Does less move than the operator wants to see?
+pub fn below_target(flow: &Flow, options: &Options) -> bool {
+    (flow.in_per_day + flow.out_per_day) / 1000.0 < options.target_flow as f64
+}
+
+fn named(row: FeeRow, view: Option<&NodeView>) -> FeeReport {
+    let channels = view.map(|view| view.channels.as_slice()).unwrap_or_default();
+    let scid = channels.iter().find(|channel| channel.channel_id == row.channel).and_then(|channel| channel.scid);
+    FeeReport { scid, row }
+}

@@ -1,6 +1,17 @@
-//! Forwards from the node's list into the ledger, by pages.
+//! Forwards from the node's list into the ledger, by pages. Never reads twice what is in the ledger already.
+
+use anyhow::Context;
 
 use super::Ops;
+use crate::domain::{Forward, ForwardIndex};
+use crate::node::{ForwardPage, NodeError};
+
+/// Rows a page; the node answers such a page in a few milliseconds.
+const PAGE: u64 = 1_000;
+/// Old short channel ids that one catch-up asks the node about.
+const NAMES_PER_SYNC: u32 = 50;
+/// Forwards still in flight at the last look that one catch-up asks about again.
+const UNRESOLVED_PER_SYNC: u32 = 20;
 
 /// What one catch-up brought.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -11,8 +22,82 @@ pub struct SyncReport {
 }
 
 impl Ops {
-    /// Reads what the node has listed since the last time; each page and its position are one transaction.
+    /// Reads what the node has listed since the last time; each page and its position are one transaction. Takes no
+    /// turn: a first backfill may last minutes, and changes nothing but the ledger.
     pub async fn sync(&self) -> anyhow::Result<SyncReport> {
-        todo!()
+        let _reading = self.reading.lock().await;
+        let mut report = SyncReport::default();
+        self.read_index(ForwardIndex::Created, &mut report).await.context("reading new forwards")?;
+        self.read_index(ForwardIndex::Updated, &mut report).await.context("reading resolved forwards")?;
+        self.read_unresolved(&mut report).await.context("reading forwards that were in flight")?;
+        self.name_old_scids().await.context("finding the channels of old forwards")?;
+        if report.pages > 10 {
+            tracing::info!(
+                "read {} new and {} resolved forwards in {} pages",
+                report.new,
+                report.changed,
+                report.pages
+            );
+        }
+        Ok(report)
+    }
+
+    async fn read_index(&self, index: ForwardIndex, report: &mut SyncReport) -> anyhow::Result<()> {
+        let positions = self.ledger.positions().await?;
+        let mut read_to = match index {
+            ForwardIndex::Created => positions.created,
+            ForwardIndex::Updated => positions.updated,
+        };
+        loop {
+            let page = match self.node.forwards(ForwardPage { index, start: read_to + 1, limit: PAGE }).await {
+                // A node without this index lists everything by the other one.
+                Err(NodeError::Unsupported { .. }) => return Ok(()),
+                page => page?,
+            };
+            let rows = page.len() as u64;
+            let last = page.iter().filter_map(|forward| place(forward, index)).max();
+            let recorded = self.ledger.record_forwards(&page, last.map(|at| (index, at))).await?;
+            report.pages += 1;
+            report.new += recorded.new;
+            report.changed += recorded.changed;
+            match last {
+                Some(at) if at > read_to && rows >= PAGE => read_to = at,
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// A forward that we only know as offered may have failed locally while we were away: no index tells of that.
+    async fn read_unresolved(&self, report: &mut SyncReport) -> anyhow::Result<()> {
+        let before = self.now().plus_secs(-60);
+        for start in self.ledger.unresolved(before, UNRESOLVED_PER_SYNC).await? {
+            let page = ForwardPage { index: ForwardIndex::Created, start, limit: 1 };
+            let rows = match self.node.forwards(page).await {
+                Err(NodeError::Unsupported { .. }) => return Ok(()),
+                rows => rows?,
+            };
+            let recorded = self.ledger.record_forwards(&rows, None).await?;
+            report.changed += recorded.changed;
+        }
+        Ok(())
+    }
+
+    /// A splice changes the scid, and no list of the node says so; but it still knows the old one when asked.
+    async fn name_old_scids(&self) -> anyhow::Result<()> {
+        for scid in self.ledger.unknown_scids(NAMES_PER_SYNC).await? {
+            match self.node.channel_of(scid).await {
+                Ok(name) => self.ledger.name_scid(scid, name.as_ref()).await?,
+                Err(NodeError::Unsupported { .. }) => self.ledger.name_scid(scid, None).await?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn place(forward: &Forward, index: ForwardIndex) -> Option<u64> {
+    match index {
+        ForwardIndex::Created => forward.created_index,
+        ForwardIndex::Updated => forward.updated_index,
     }
 }

@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 
+use crate::domain::ForwardIndex;
 use crate::domain::{Forward, ForwardKey, ForwardStatus, Msat, Scid, Time};
-use crate::node::{ForwardIndex, ForwardPage};
+use crate::node::ForwardPage;
 
 /// One line of the list.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use super::network::{Scenario, Stream, stream};
 use super::node::SimNode;
 use super::tape::DAY_MS;
 use crate::domain::{ManualClock, Msat, Time};
-use crate::ledger::Ledger;
+use crate::ledger::{FeeOutcomeKind, Ledger};
 use crate::ops::{FeeOutcome, Job, Ops, Settings};
 use crate::options::Layers;
 
@@ -95,7 +95,7 @@ async fn run_day(
         match job {
             Job::Fees => {
                 fees = ops.fee_cycle().await.with_context(|| format!("fee cycle at {at}"))?;
-                fee_changes += fees.iter().filter(|outcome| outcome.old != outcome.new).count() as u64;
+                fee_changes += fees.iter().filter(|outcome| outcome.kind == FeeOutcomeKind::Set).count() as u64;
             }
             Job::Flow => drop(ops.flow_cycle().await.with_context(|| format!("flow cycle at {at}"))?),
             Job::Sync => {}

@@ -9,8 +9,9 @@ use super::market::Market;
 use super::mempool::Mempool;
 use super::network::{Network, Scenario};
 use super::tape::Tape;
+use crate::domain::ChannelName;
 use crate::domain::{Channel, Feerate, Forward, Identity, Msat, Scid, Time};
-use crate::node::{BreakerReport, ChannelName, FeeInForce, FeeOrder, ForwardPage, Node, NodeError};
+use crate::node::{BreakerReport, FeeInForce, FeeOrder, ForwardPage, Node, NodeError};
 
 /// A market and its mempool behind one lock.
 #[derive(Debug)]

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use super::channel::Price;
 use super::tape::DAY_MS;
 use super::*;
+use crate::domain::ForwardIndex;
 use crate::domain::forward::TEMPORARY_CHANNEL_FAILURE;
 use crate::domain::{ForwardStatus, Msat, Ppm, Time};
-use crate::node::{FeeOrder, ForwardIndex, ForwardPage, Node};
+use crate::node::{FeeOrder, ForwardPage, Node};
 
 fn scenario(seed: u64, channels: u32) -> Scenario {
     Scenario { seed, channels, ..Scenario::default() }

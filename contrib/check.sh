@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# All that must hold before a change lands, in the order that fails fastest. Makes its own Python environment.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+step() { printf '\n== %s\n' "$*"; }
+
+step "formatting"
+cargo fmt --all --check
+
+step "lints"
+cargo clippy --locked --all-targets -- -D warnings
+
+step "tests"
+cargo test --locked
+
+step "the plugin from outside"
+cargo build --locked --release
+python=.venv/bin/python
+if [ ! -x "$python" ]; then
+    python3 -m venv .venv
+fi
+"$python" -m pip install --quiet --disable-pip-version-check -r plugin-tests/requirements.txt
+"$python" -m pytest plugin-tests -q "$@"

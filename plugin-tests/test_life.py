@@ -1,0 +1,114 @@
+"""Starting, stopping, crashing, and being told nonsense at the door."""
+
+import os
+import signal
+import sqlite3
+import time
+
+import pytest
+from conftest import wait_for
+from pyln.client import RpcError
+
+
+def test_the_plugin_starts_and_prices_every_channel(node):
+    status = node.ready()
+    assert status["version"].split(".")[0].isdigit()
+    assert status["config"]["fee_range_ppm"] == [10, 5000]
+    priced = {row["channel_id"] for row in node.rpc.call("revenue-fee-debug")["channels"]}
+    assert priced == {c["short_channel_id"] for c in node.channels()}
+
+
+def test_commands_answer_right_after_start(node):
+    before = time.monotonic()
+    node.start_plugin()
+    assert node.rpc.call("revenue-status")["status"] in ("starting", "running")
+    assert time.monotonic() - before < 10
+
+
+def test_stop_and_start_keep_everything(node):
+    node.ready()
+    node.make_forwards()
+    node.rpc.call("revenue-analyze")
+    scid = node.channels()[0]["short_channel_id"]
+    node.rpc.call("revenue-set-fee", {"channel_id": scid, "fee_ppm": 432})
+    node.rpc.call("revenue-config", {"action": "set", "key": "max_fee_ppm", "value": 4000})
+    before = node.rpc.call("revenue-status")
+    node.stop_plugin()
+    assert not node.plugin_runs()
+    after = node.ready()
+    assert after["config"]["fee_range_ppm"] == [10, 4000]
+    assert after["ledger"]["forwards"] >= before["ledger"]["forwards"]
+    assert after["ledger"]["sum_of_accounts_msat"] == 0
+    assert [c["new_fee_ppm"] for c in after["recent_fee_changes"] if c["manual"]] == [432]
+    assert node.fee_of(scid) == 432
+
+
+def test_stopping_takes_less_than_two_seconds(node):
+    node.ready()
+    before = time.monotonic()
+    node.stop_plugin()
+    assert time.monotonic() - before < 3
+
+
+def test_kill_loses_nothing_but_time(node):
+    node.ready()
+    node.make_forwards()
+    node.rpc.call("revenue-analyze")
+    before = node.rpc.call("revenue-status")["ledger"]["forwards"]
+    assert before > 0
+    for pid in node.plugin_pids():
+        os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not node.plugin_runs(), 20, "the node to notice")
+    after = node.ready()
+    assert after["ledger"]["forwards"] >= before
+    assert after["ledger"]["problems"] == []
+
+
+@pytest.mark.parametrize(
+    "option, value, allowed",
+    [
+        ("min_fee_ppm", "abc", "a whole number from 0 to 100000"),
+        ("min_fee_ppm", "6000", "revenue-ops-max-fee-ppm"),
+        ("fee_interval", "0", "a whole number from 60 to 86400"),
+        ("dry_run", "perhaps", "true or false"),
+        ("scarcity_threshold", "1.5", "a number from 0 to 1"),
+    ],
+)
+def test_a_bad_option_disables_with_one_sentence(node, option, value, allowed):
+    with pytest.raises(RpcError) as refused:
+        node.start_plugin(**{option: value})
+    text = refused.value.error["message"]
+    assert f"revenue-ops-{option.replace('_', '-')}" in text
+    assert value in text
+    assert allowed in text
+    assert not node.plugin_runs()
+
+
+def test_a_foreign_database_is_not_touched(node, tmp_path):
+    path = tmp_path / "somebody.db"
+    with sqlite3.connect(path) as foreign:
+        foreign.execute("CREATE TABLE channel_states (channel_id TEXT PRIMARY KEY)")
+    before = path.read_bytes()
+    with pytest.raises(RpcError) as refused:
+        node.start_plugin(db_path=str(path))
+    assert "revenue-ops-db-path" in refused.value.error["message"]
+    assert str(path) in refused.value.error["message"]
+    assert path.read_bytes() == before
+
+
+def test_no_sqlite_file_is_not_touched(node, tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_text("dear diary, " * 100)
+    with pytest.raises(RpcError) as refused:
+        node.start_plugin(db_path=str(path))
+    assert "not a SQLite file" in refused.value.error["message"]
+    assert path.read_text().startswith("dear diary")
+
+
+def test_no_hooks_and_the_right_subscriptions(node):
+    node.ready()
+    listed = next(p for p in node.rpc.plugin_list()["plugins"] if p["name"].endswith("cl-revenue-ops"))
+    assert listed["dynamic"] is True
+    for name in ("revenue-status", "revenue-config", "revenue-analyze", "revenue-set-fee", "revenue-fee-debug",
+                 "revenue-wake-all"):
+        assert name in [h["command"].split()[0] for h in node.rpc.help()["help"]]

@@ -1,0 +1,48 @@
+//! Numbers as a person likes to read them: grouped digits, sparklines.
+
+/// Eight heights of a bar.
+const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+
+/// One bar a value, the tallest for `top`.
+pub(super) fn sparkline(values: &[f64], top: f64) -> String {
+    values.iter().map(|value| BARS[height(*value, top)]).collect()
+}
+
+fn height(value: f64, top: f64) -> usize {
+    if top <= 0.0 {
+        return 0;
+    }
+    let share = (value / top).clamp(0.0, 1.0);
+    (0..BARS.len()).rfind(|step| share * BARS.len() as f64 >= *step as f64 + 0.5).unwrap_or(0)
+}
+
+/// 1234567 -> "1,234,567".
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_are_grouped() {
+        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
+            assert_eq!(grouped(number), text);
+        }
+    }
+
+    #[test]
+    fn the_tallest_bar_is_the_top() {
+        assert_eq!(sparkline(&[0.0, 25.0, 50.0, 100.0], 100.0), "▁▂▄█");
+        assert_eq!(sparkline(&[0.0, 0.0], 0.0), "▁▁");
+    }
+}

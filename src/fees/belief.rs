@@ -1,0 +1,296 @@
+//! What is believed of a peer's demand: 180 curves with a weight each. Pure arithmetic over counts; never sees money.
+//!
+//! Demand at fee f is `rate x S(f)` with `S(f) = 1 / (1 + (f / theta)^kappa)`: theta is the fee at which half of the payers
+//! are gone, kappa how abruptly they go. Weights are learned from pairs of blocks at neighbouring fees, in which the level
+//! of demand cancels, and (much more weakly) from the level itself.
+
+use std::sync::LazyLock;
+
+use serde::{Deserialize, Serialize};
+
+use super::tidy_weight;
+use crate::domain::Time;
+
+const THETAS: usize = 36;
+const KAPPAS: [f64; 5] = [1.3, 1.6, 2.2, 3.5, 6.0];
+const CELLS: usize = THETAS * KAPPAS.len();
+/// Fees outside this range are hardly ever charged between nodes.
+const THETA_MIN: f64 = 8.0;
+const THETA_MAX: f64 = 3500.0;
+
+/// Payers stay to a third above what is asked now: people seldom ask more than the market bears.
+const PRIOR_OVER_FEE: f64 = 1.35;
+/// Without knowledge of the market the fee that somebody once set says little.
+const PRIOR_SD: f64 = 0.9;
+/// Elasticity changes slowly: what a pair taught is worth half after this.
+const PAIR_HALF_LIFE_DAYS: f64 = 20.0;
+/// The level of demand moves for reasons of its own, so it fades faster ...
+const LEVEL_HALF_LIFE_DAYS: f64 = 5.0;
+/// ... and counts for less than a pair.
+const LEVEL_WEIGHT: f64 = 0.3;
+/// Exposure hours that the level is assumed to have been watched without any demand, so that one early payment is no boom.
+const LEVEL_PRIOR_HOURS: f64 = 0.1;
+const LEVEL_PRIOR_EVENTS: f64 = 0.5;
+
+/// One block as the learner sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Sample {
+    pub(super) at: Time,
+    /// Demand events.
+    pub(super) n: f64,
+    /// Hours in which demand could be served, weighed by the traffic of the hour.
+    pub(super) e: f64,
+    /// Mean gossiped fee, ppm.
+    pub(super) f: f64,
+    /// Hours on the clock.
+    pub(super) h: f64,
+}
+
+/// The part that lasts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Belief {
+    /// ln of the prior's median theta.
+    prior: f64,
+    /// What pairs have taught, as log weights: theta by theta within each kappa. Empty: nothing yet.
+    weights: Vec<f64>,
+    learned: Time,
+}
+
+/// The belief at one moment, ready for questions.
+pub(super) struct Posterior {
+    /// Sum to 1.
+    weights: [f64; CELLS],
+    /// Events per exposure hour if the fee were nothing, one per cell.
+    rates: [f64; CELLS],
+    /// Discounted count of events behind the rates.
+    pub(super) events: f64,
+}
+
+struct Grid {
+    ln_theta: [f64; THETAS],
+    /// theta^-kappa of each cell.
+    scale: [f64; CELLS],
+}
+
+static GRID: LazyLock<Grid> = LazyLock::new(|| {
+    let step = (THETA_MAX / THETA_MIN).ln() / (THETAS as f64 - 1.0);
+    let ln_theta = std::array::from_fn(|t| THETA_MIN.ln() + step * t as f64);
+    let scale = std::array::from_fn(|cell| (-KAPPAS[cell / THETAS] * ln_theta[cell % THETAS]).exp());
+    Grid { ln_theta, scale }
+});
+
+/// (f / theta)^kappa of each cell: the odds that a payer is gone.
+fn odds(fee: f64) -> [f64; CELLS] {
+    let ln = fee.max(f64::MIN_POSITIVE).ln();
+    let powers = KAPPAS.map(|kappa| (kappa * ln).exp());
+    std::array::from_fn(|cell| powers[cell / THETAS] * GRID.scale[cell])
+}
+
+fn half_lives(from: Time, to: Time, days: f64) -> f64 {
+    0.5_f64.powf((to.hours_since(from) / 24.0 / days).max(0.0))
+}
+
+impl Belief {
+    /// All that is known of a peer at first: what is asked now.
+    pub(super) fn new(fee: f64, now: Time) -> Belief {
+        Belief { prior: tidy_weight((PRIOR_OVER_FEE * fee.max(1.0)).ln()), weights: vec![], learned: now }
+    }
+
+    /// Days since a pair was learned from.
+    pub(super) fn days_since(&self, now: Time) -> f64 {
+        (now.hours_since(self.learned) / 24.0).max(0.0)
+    }
+
+    /// Takes in two neighbouring blocks: what share of their events fell into the first.
+    pub(super) fn learn(&mut self, first: &Sample, second: &Sample, now: Time) {
+        let kept = half_lives(self.learned, now, PAIR_HALF_LIFE_DAYS);
+        let (odds_1, odds_2) = (odds(first.f), odds(second.f));
+        self.weights.resize(CELLS, 0.0);
+        for (cell, weight) in self.weights.iter_mut().enumerate() {
+            let one = first.e / (1.0 + odds_1[cell]);
+            let two = second.e / (1.0 + odds_2[cell]);
+            *weight = kept * *weight + first.n * (one / (one + two)).ln() + second.n * (two / (one + two)).ln();
+        }
+        let best = self.weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        for weight in &mut self.weights {
+            *weight = tidy_weight(*weight - best);
+        }
+        self.learned = now;
+    }
+
+    /// After a surprise: keep the shape of what was learned, trust it half.
+    pub(super) fn temper(&mut self) {
+        for weight in &mut self.weights {
+            *weight = tidy_weight(*weight / 2.0);
+        }
+    }
+
+    /// Adds the prior and what the recent level of demand says.
+    pub(super) fn posterior(&self, recent: &[Sample], now: Time) -> Posterior {
+        let mut hours = [LEVEL_PRIOR_HOURS; CELLS];
+        let mut fits = [0.0; CELLS];
+        let mut events = 0.0;
+        for sample in recent {
+            let kept = half_lives(sample.at, now, LEVEL_HALF_LIFE_DAYS);
+            let odds = odds(sample.f);
+            for cell in 0..CELLS {
+                hours[cell] += kept * sample.e / (1.0 + odds[cell]);
+            }
+            if sample.n > 0.0 {
+                events += kept * sample.n;
+                for cell in 0..CELLS {
+                    fits[cell] -= kept * sample.n * odds[cell].ln_1p();
+                }
+            }
+        }
+        let kept = half_lives(self.learned, now, PAIR_HALF_LIFE_DAYS);
+        let shape = LEVEL_PRIOR_EVENTS + events;
+        let mut weights: [f64; CELLS] = std::array::from_fn(|cell| {
+            let prior = -0.5 * ((GRID.ln_theta[cell % THETAS] - self.prior) / PRIOR_SD).powi(2);
+            let level = LEVEL_WEIGHT * (fits[cell] - shape * hours[cell].ln());
+            prior + level + kept * self.weights.get(cell).copied().unwrap_or(0.0)
+        });
+        let best = weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let sum: f64 = weights.iter().map(|w| (w - best).exp()).sum();
+        for weight in &mut weights {
+            *weight = (*weight - best).exp() / sum;
+        }
+        Posterior { weights, rates: hours.map(|h| shape / h), events }
+    }
+}
+
+/// Steps of 6 % are finer than anything that demand can tell apart.
+const LADDER: f64 = 1.06;
+
+impl Posterior {
+    /// Expected events per exposure hour at `fee`.
+    pub(super) fn demand(&self, fee: f64) -> f64 {
+        let odds = odds(fee);
+        (0..CELLS).map(|cell| self.weights[cell] * self.rates[cell] / (1.0 + odds[cell])).sum()
+    }
+
+    /// The fee within the bounds that earns most, if every payment costs us `cost` ppm.
+    pub(super) fn best_fee(&self, cost: f64, low: f64, high: f64) -> f64 {
+        let mut best = (low, (low - cost) * self.demand(low));
+        let mut fee = low.max(1.0);
+        while fee < high {
+            fee = (fee * LADDER).min(high);
+            let earned = (fee - cost) * self.demand(fee);
+            if earned > best.1 {
+                best = (fee, earned);
+            }
+        }
+        best.0
+    }
+
+    /// The lowest fee within the bounds at which no more than `limit` events per hour are to be expected.
+    pub(super) fn fee_for(&self, limit: f64, low: f64, high: f64) -> f64 {
+        let (mut low, mut high) = (low.max(1.0).ln(), high.max(1.0).ln());
+        if self.demand(low.exp()) <= limit {
+            return low.exp();
+        }
+        for _ in 0..12 {
+            let middle = f64::midpoint(low, high);
+            if self.demand(middle.exp()) > limit { low = middle } else { high = middle }
+        }
+        high.exp()
+    }
+
+    /// 10 %, mean and 90 % of theta; the mean is the geometric one.
+    pub(super) fn theta(&self) -> [f64; 3] {
+        let weights: Vec<f64> =
+            (0..THETAS).map(|t| (0..KAPPAS.len()).map(|k| self.weights[k * THETAS + t]).sum()).collect();
+        interval(&GRID.ln_theta, &weights).map(f64::exp)
+    }
+
+    /// 10 %, mean and 90 % of kappa.
+    pub(super) fn kappa(&self) -> [f64; 3] {
+        let weights: Vec<f64> =
+            (0..KAPPAS.len()).map(|k| self.weights[k * THETAS..(k + 1) * THETAS].iter().sum()).collect();
+        interval(&KAPPAS, &weights)
+    }
+}
+
+fn interval(values: &[f64], weights: &[f64]) -> [f64; 3] {
+    let quantile = |q: f64| {
+        let mut sum = 0.0;
+        values.iter().zip(weights).find(|(_, w)| {
+            sum += **w;
+            sum >= q
+        })
+    };
+    let last = values.last().copied().unwrap_or(0.0);
+    let mean = values.iter().zip(weights).map(|(v, w)| v * w).sum();
+    [quantile(0.1).map_or(last, |(v, _)| *v), mean, quantile(0.9).map_or(last, |(v, _)| *v)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Time = Time::from_secs(1_700_000_000);
+
+    fn sample(day: f64, f: f64, n: f64) -> Sample {
+        Sample { at: START.plus_hours(24.0 * day), n, e: 12.0, f, h: 12.0 }
+    }
+
+    /// Events of one block at fee `f` if demand is the curve (theta, kappa) with `rate` events an hour at no fee.
+    fn expected(f: f64, theta: f64, kappa: f64, rate: f64) -> f64 {
+        12.0 * rate / (1.0 + (f / theta).powf(kappa))
+    }
+
+    #[test]
+    fn the_belief_concentrates_on_the_true_curve() {
+        for (theta, kappa) in [(60.0, 1.6), (300.0, 2.2), (300.0, 6.0), (1500.0, 3.5)] {
+            let mut belief = Belief::new(theta, START);
+            let mut recent = vec![];
+            for k in 0..30_i32 {
+                // Fees on both sides of theta, as a climb from below and above would try them.
+                let f = theta * (0.5 + 0.05 * f64::from(k));
+                let day = f64::from(k);
+                let pair = [f * 1.2, f / 1.2].map(|f| sample(day, f, expected(f, theta, kappa, 20.0)));
+                belief.learn(&pair[0], &pair[1], pair[1].at);
+                recent.extend(pair);
+            }
+            let posterior = belief.posterior(&recent, START.plus_hours(24.0 * 30.0));
+            let [low, mean, high] = posterior.theta();
+            println!("{theta} {kappa}: {low} {mean} {high} {:?}", posterior.kappa());
+            assert!(low <= theta * 1.2 && high >= theta / 1.2, "theta {theta}: {low} {mean} {high}");
+            assert!((mean / theta).ln().abs() < 0.2, "theta {theta}: {mean}");
+            let [_, k, _] = posterior.kappa();
+            assert!((k / kappa).ln().abs() < 0.25, "kappa {kappa}: {k}");
+            let best = theta * (1.0 / (kappa - 1.0)).powf(1.0 / kappa);
+            let found = posterior.best_fee(0.0, 1.0, 100_000.0);
+            assert!((found / best).ln().abs() < 0.2, "best fee {best}: {found}");
+        }
+    }
+
+    #[test]
+    fn without_data_the_belief_is_the_prior() {
+        let posterior = Belief::new(200.0, START).posterior(&[], START);
+        let [low, mean, high] = posterior.theta();
+        assert!(low < 150.0 && high > 500.0 && (mean / 270.0).ln().abs() < 0.1, "{low} {mean} {high}");
+    }
+
+    #[test]
+    fn the_level_of_demand_cancels_in_a_pair() {
+        let pair = |exposure: f64| {
+            let mut belief = Belief::new(200.0, START);
+            let at = |f, n| Sample { e: exposure, ..sample(0.0, f, n) };
+            belief.learn(&at(240.0, 9.0), &at(160.0, 21.0), START.plus_hours(24.0));
+            belief.posterior(&[], START.plus_hours(24.0)).theta()
+        };
+        assert_eq!(pair(12.0), pair(3.0));
+    }
+
+    #[test]
+    fn a_curve_answers_with_the_fee_for_a_demand() {
+        let recent: Vec<Sample> =
+            (0..20).map(|k| sample(f64::from(k) / 2.0, 100.0, expected(100.0, 300.0, 2.2, 10.0))).collect();
+        let posterior = Belief::new(222.0, START).posterior(&recent, START.plus_hours(240.0));
+        let fee = posterior.fee_for(posterior.demand(250.0), 1.0, 5000.0);
+        assert!((fee / 250.0).ln().abs() < 0.01, "{fee}");
+        assert_eq!(posterior.fee_for(1e9, 10.0, 5000.0).round(), 10.0);
+        assert!(posterior.fee_for(0.0, 10.0, 5000.0) > 4990.0);
+    }
+}

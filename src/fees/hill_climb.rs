@@ -1,0 +1,397 @@
+//! Hill climbing: tries two neighbouring fees in turn, learns from the counts, and moves the middle toward what earns most
+//! and what the balance bears. Never reads an earned amount: counts tell the same with a tenth of the noise.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::belief::{Belief, Posterior, Sample};
+use super::blocks::{self, Block, Seen};
+use super::reason::Phase;
+use super::run_out::Purse;
+use super::{FeeInputs, Memory, Reason, floor, tidy};
+use crate::domain::Time;
+
+/// Half a day at each fee: a pair is a day, and flips and moves of the middle make two changes a day.
+const BLOCK_HOURS: f64 = 12.0;
+/// A channel with few events needs longer blocks to see any.
+const SPARSE_BLOCK_HOURS: f64 = 24.0;
+const SPARSE_EVENTS_PER_DAY: f64 = 5.0;
+/// A busy one can do with shorter blocks, where the gossip budget carries three to four changes a day.
+const BUSY_BLOCK_HOURS: f64 = 6.0;
+const BUSY_EVENTS_PER_DAY: f64 = 100.0;
+const BUSY_UPDATES: u32 = 4;
+/// Perturbation at first, and the least that goes on for ever: a greedy fit freezes at a wrong price.
+const DELTA_MAX: f64 = 0.30;
+const DELTA_MIN: f64 = 0.08;
+/// Information (events x delta^2) at which the perturbation starts to shrink, as its fourth root.
+const DELTA_INFO: f64 = 6.0;
+const INFO_HALF_LIFE_DAYS: f64 = 20.0;
+/// Most that the middle moves at a pair's end, in ln.
+const MOVE: f64 = 0.25;
+/// Upward from a channel that runs out.
+const MOVE_RUN_OUT: f64 = 0.40;
+/// A day without demand lowers the fee by this, in ln.
+const DRIFT: f64 = 0.20;
+const DRIFT_HOURS: f64 = 24.0;
+/// No demand means: none where this many events were to be expected, and not within a day.
+const DRY_EVENTS: f64 = 3.0;
+const DRY_HOURS: f64 = 20.0;
+/// A surprise is beyond 1 % of the expected spread, and not about a handful of events.
+const SURPRISE_SD: f64 = 2.33;
+const SURPRISE_EVENTS: f64 = 5.0;
+/// How far the split of a pair must be off to blame the price and not the size of the market.
+const SPLIT_SD: f64 = 1.65;
+/// Samples kept for the level of demand: twenty days of half days.
+const RECENT: usize = 40;
+/// The last samples tell how busy a channel is.
+const RATE_SAMPLES: usize = 6;
+
+/// The learner's position.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Climb {
+    /// Middle of the pair: an effective rate, the base fee counted in.
+    centre: f64,
+    delta: f64,
+    /// Events x delta^2 seen so far, old days fading.
+    info: f64,
+    step: Step,
+    /// Pairs begun so far: gives the order of the next.
+    pairs: u32,
+    block: Block,
+    belief: Belief,
+    recent: Vec<Sample>,
+    dry: Dry,
+    purse: Purse,
+    /// What the last pair's end aimed at.
+    aim: Aim,
+}
+
+/// What the current block is for.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+enum Step {
+    First,
+    Second {
+        /// `None`: nothing was to be learned from the first.
+        first: Option<Sample>,
+    },
+    /// Nobody pays: one fee, lowered once a day.
+    Drift,
+    /// Somebody set the fee: it stays for a block.
+    Hold,
+}
+
+/// How long nobody has paid.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Dry {
+    exposure: f64,
+    /// Events per exposure hour before.
+    rate: f64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Aim {
+    earns_most: Option<f64>,
+    run_out: Option<f64>,
+}
+
+/// Takes in what was observed and says which fee (ppm, without the base fee) it would ask now.
+pub(super) fn stage(memory: &mut Memory, i: &FeeInputs, why: &mut Vec<Reason>) -> f64 {
+    let seen = Seen::of(memory);
+    let mut climb = memory.climb.take().unwrap_or_else(|| Climb::new(i));
+    climb.block.marked |= memory.episode.is_some() || memory.asked.is_some_and(|a| a.congested);
+    climb.block.observe(&seen, i);
+    climb.purse.observe(i);
+    if i.now >= climb.block.until {
+        climb.turn(i);
+    }
+    let fee = climb.fee() - base_rate(i);
+    why.push(climb.reason(fee));
+    memory.climb = Some(climb);
+    memory.seen_until = memory.seen_until.max(i.observed.to);
+    memory.sendable = tidy(blocks::sendable(i));
+    fee
+}
+
+/// What the base fee adds on the largest channel: the learner thinks in effective rates, the node is told the rest.
+fn base_rate(i: &FeeInputs) -> f64 {
+    i.channels.iter().max_by_key(|c| c.capacity).map_or(0.0, |c| blocks::base_rate(c.ours.base, i))
+}
+
+impl Climb {
+    fn new(i: &FeeInputs) -> Climb {
+        let centre = tidy(blocks::gossiped(i));
+        let pairs = u32::from(i.peer.0[32]); // Peers begin at different places: not all fees rise on the first day.
+        let purse = {
+            let mut purse = Purse::default();
+            purse.count(i);
+            purse
+        };
+        let block = Block::new(i.now, BLOCK_HOURS);
+        Climb { pairs, purse, ..Climb::starting(centre, block, Step::First) }
+    }
+
+    fn starting(centre: f64, block: Block, step: Step) -> Climb {
+        Climb {
+            centre,
+            delta: DELTA_MAX,
+            info: 0.0,
+            step,
+            pairs: 0,
+            belief: Belief::new(centre, block.start),
+            block,
+            recent: vec![],
+            dry: Dry::default(),
+            purse: Purse::default(),
+            aim: Aim::default(),
+        }
+    }
+
+    /// The climb after somebody else has set `fee`: what was learned stays, the place is theirs.
+    pub(super) fn held(before: Option<&Climb>, fee: f64, now: Time) -> Climb {
+        let mut block = Block::new(now, BLOCK_HOURS);
+        block.wash_out(now);
+        match before {
+            None => Climb::starting(fee.max(1.0), block, Step::Hold),
+            Some(climb) => Climb { centre: fee.max(1.0), step: Step::Hold, block, ..climb.clone() },
+        }
+    }
+
+    pub(super) fn is_held(&self) -> bool {
+        self.step == Step::Hold
+    }
+
+    pub(super) fn wake(&mut self, now: Time) {
+        if matches!(self.step, Step::Hold | Step::Drift) {
+            self.block.until = self.block.until.min(now);
+        }
+    }
+
+    pub(super) fn wash_out(&mut self, now: Time) {
+        self.block.wash_out(now);
+    }
+
+    fn fee(&self) -> f64 {
+        self.centre * (f64::from(self.side()) * self.delta).exp()
+    }
+
+    /// Above (1) or below (-1) the middle. Pairs are turned round in the order of the Thue-Morse sequence, which favours no
+    /// hour of the day and no day of the week.
+    fn side(&self) -> i8 {
+        let turned = self.pairs.count_ones() % 2 == 1;
+        match self.step {
+            Step::First => {
+                if turned {
+                    -1
+                } else {
+                    1
+                }
+            }
+            Step::Second { .. } => {
+                if turned {
+                    1
+                } else {
+                    -1
+                }
+            }
+            Step::Drift | Step::Hold => 0,
+        }
+    }
+
+    /// The block is over.
+    fn turn(&mut self, i: &FeeInputs) {
+        let sample = self.block.sample(i.now);
+        self.remember(sample);
+        match self.step {
+            Step::Hold => self.begin_pair(i),
+            Step::Drift if sample.is_some_and(|s| s.n > 0.0) => {
+                self.begin_pair(i);
+                self.begin_below();
+            }
+            Step::Drift => self.drift(i),
+            Step::First if self.is_dry() => self.drift(i),
+            Step::First => {
+                self.step = Step::Second { first: sample };
+                self.block = Block::new(i.now, self.block.until.hours_since(self.block.start));
+            }
+            Step::Second { first } => {
+                let surprised = match (first, sample) {
+                    (Some(first), Some(second)) => self.learn(&first, &second, i.now),
+                    _ => None,
+                };
+                self.climb(i, surprised);
+                if self.is_dry() { self.drift(i) } else { self.begin_pair(i) }
+            }
+        }
+    }
+
+    fn remember(&mut self, sample: Option<Sample>) {
+        let Some(sample) = sample else { return };
+        self.recent.push(sample);
+        if self.recent.len() > RECENT {
+            self.recent.remove(0);
+        }
+        if sample.n > 0.0 {
+            let (n, e) = self.recent.iter().rev().take(RATE_SAMPLES).fold((0.0, 0.0), |(n, e), s| (n + s.n, e + s.e));
+            self.dry = Dry { exposure: 0.0, rate: tidy(n / e) };
+        } else {
+            self.dry.exposure = tidy(self.dry.exposure + sample.e);
+        }
+    }
+
+    /// Has nobody paid for so long that the price is to blame? Only hours count in which payers could be served.
+    fn is_dry(&self) -> bool {
+        let Dry { exposure, rate } = self.dry;
+        exposure >= DRY_HOURS * 2.0 / 3.0 && (rate == 0.0 || exposure * rate >= DRY_EVENTS)
+    }
+
+    /// A little down from where the fee is now, and never up again before somebody pays.
+    fn drift(&mut self, i: &FeeInputs) {
+        let now_at = self.fee().min(blocks::gossiped(i));
+        self.centre = bounded(now_at * (-DRIFT).exp(), i).min(now_at);
+        self.step = Step::Drift;
+        self.block = Block::new(i.now, DRIFT_HOURS);
+    }
+
+    fn begin_pair(&mut self, i: &FeeInputs) {
+        self.pairs = self.pairs.wrapping_add(1);
+        self.step = Step::First;
+        self.delta = tidy((DELTA_MAX / (1.0 + self.info / DELTA_INFO).powf(0.25)).max(DELTA_MIN));
+        self.block = Block::new(i.now, self.block_hours(i.tuning.updates_per_day));
+    }
+
+    /// Where payers have just come back, the first try is the lower one.
+    fn begin_below(&mut self) {
+        while self.side() > 0 {
+            self.pairs = self.pairs.wrapping_add(1);
+        }
+    }
+
+    fn block_hours(&self, updates_per_day: u32) -> f64 {
+        let (n, h) = self.recent.iter().rev().take(RATE_SAMPLES).fold((0.0, 0.0), |(n, h), s| (n + s.n, h + s.h));
+        if h < SPARSE_BLOCK_HOURS {
+            return BLOCK_HOURS;
+        }
+        match n / h * 24.0 {
+            rate if rate < SPARSE_EVENTS_PER_DAY => SPARSE_BLOCK_HOURS,
+            rate if rate > BUSY_EVENTS_PER_DAY && updates_per_day >= BUSY_UPDATES => BUSY_BLOCK_HOURS,
+            _ => BLOCK_HOURS,
+        }
+    }
+
+    /// Takes in a pair; a surprise is looked into first, by what was believed before.
+    fn learn(&mut self, first: &Sample, second: &Sample, now: Time) -> Option<Surprise> {
+        let before = self.recent.len().saturating_sub(2);
+        let surprise = surprise(&self.belief.posterior(&self.recent[..before], now), first, second);
+        if surprise.is_some() {
+            self.recent.drain(..before);
+        }
+        if let Some(Surprise::Price { .. }) = surprise {
+            self.belief.temper();
+            self.info = 0.0;
+        }
+        let delta = (first.f / second.f).ln() / 2.0;
+        let days = self.belief.days_since(now);
+        self.info = tidy(0.5_f64.powf(days / INFO_HALF_LIFE_DAYS) * self.info + (first.n + second.n) * delta * delta);
+        self.belief.learn(first, second, now);
+        surprise
+    }
+
+    /// Moves the middle toward the better of what earns most and what the balance bears; after a surprise about the price
+    /// one whole step in the direction that it points to.
+    fn climb(&mut self, i: &FeeInputs, surprise: Option<Surprise>) {
+        let ample = self.purse.count(i);
+        let posterior = self.belief.posterior(&self.recent, i.now);
+        let (low, high) = (bounded(0.0, i), bounded(f64::INFINITY, i));
+        let earns_most = posterior.best_fee(0.0, low, high);
+        let run_out = self.purse.price(&posterior, i, low, high).filter(|_| !ample);
+        self.aim = Aim { earns_most: Some(tidy(earns_most)), run_out: run_out.map(tidy) };
+        let wanted = earns_most.max(run_out.unwrap_or(0.0));
+        let up = if run_out.is_some_and(|r| r > earns_most) { MOVE_RUN_OUT } else { MOVE };
+        let moved = match surprise {
+            Some(Surprise::Price { up: true }) => MOVE,
+            Some(Surprise::Price { up: false }) => -MOVE,
+            _ => (wanted / self.centre).ln().clamp(-MOVE, up),
+        };
+        self.centre = bounded(self.centre * moved.exp(), i);
+    }
+
+    fn reason(&self, fee: f64) -> Reason {
+        let phase = match self.step {
+            Step::First | Step::Second { .. } => Phase::Trying,
+            Step::Drift => Phase::Drifting,
+            Step::Hold => Phase::Held,
+        };
+        Reason::HillClimb {
+            phase,
+            centre: self.centre,
+            delta: f64::from(self.side()) * self.delta,
+            earns_most: self.aim.earns_most,
+            run_out: self.aim.run_out,
+            events: self.block.events,
+            exposure: self.block.exposure,
+            until: self.block.until,
+            fee,
+        }
+    }
+
+    pub(super) fn debug(&self, now: Time) -> Value {
+        let posterior = self.belief.posterior(&self.recent, now);
+        let of = |[low, mean, high]: [f64; 3]| json!({ "p10": low, "mean": mean, "p90": high });
+        json!({
+            "centre_ppm": self.centre,
+            "delta": self.delta,
+            "fee_ppm": self.fee(),
+            "earns_most_ppm": self.aim.earns_most,
+            "run_out_ppm": self.aim.run_out,
+            "theta_ppm": of(posterior.theta()),
+            "kappa": of(posterior.kappa()),
+            "demand_per_hour": posterior.demand(self.fee()),
+            "events_behind": posterior.events,
+            "information": self.info,
+            "step": self.step,
+            "block": {
+                "start": self.block.start.to_string(), "until": self.block.until.to_string(),
+                "washed": self.block.washed.to_string(), "events": self.block.events,
+                "exposure_hours": self.block.exposure, "marked": self.block.marked,
+            },
+            "without_demand_exposure_hours": self.dry.exposure,
+            "recent": self.recent,
+        })
+    }
+}
+
+/// Between floor and ceiling, as effective rates; the Vegas reflex does not move the learner.
+fn bounded(fee: f64, i: &FeeInputs) -> f64 {
+    let base = base_rate(i);
+    let low = (floor::calm_floor(i) + base).max(1.0);
+    tidy(fee.min(i.tuning.top().as_f64() + base).max(low))
+}
+
+enum Surprise {
+    /// As many more or fewer as at any price.
+    Market,
+    Price {
+        up: bool,
+    },
+}
+
+/// Do the counts of a pair contradict what was believed?
+fn surprise(belief: &Posterior, first: &Sample, second: &Sample) -> Option<Surprise> {
+    let (one, two) = (first.e * belief.demand(first.f), second.e * belief.demand(second.f));
+    let (expected, seen) = (one + two, first.n + second.n);
+    // The expectation is itself known from so many events only.
+    let sd = (expected + expected * expected / (belief.events + 0.5)).sqrt();
+    let off = seen - expected;
+    if off.abs() < SURPRISE_EVENTS || off.abs() < SURPRISE_SD * sd {
+        return None;
+    }
+    let dear_is_first = first.f >= second.f;
+    let (dear_share, dear) = if dear_is_first { (one / expected, first.n) } else { (two / expected, second.n) };
+    let split_sd = (seen * dear_share * (1.0 - dear_share)).sqrt().max(1.0);
+    let split = (dear - seen * dear_share) / split_sd;
+    match (split > SPLIT_SD, split < -SPLIT_SD) {
+        (true, _) => Some(Surprise::Price { up: true }),
+        (_, true) => Some(Surprise::Price { up: false }),
+        _ => Some(Surprise::Market),
+    }
+}

@@ -1,0 +1,264 @@
+//! Why a fee is what it is: each stage's input and verdict, in types and in words. The numbers suffice to compute the fee
+//! by hand.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::domain::{Ppm, Time};
+
+/// One stage's account of itself.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "stage", rename_all = "snake_case")]
+pub enum Reason {
+    FirstSeen {
+        fee: Ppm,
+    },
+    /// An operator's order; no stage was asked.
+    ByHand {
+        fee: Ppm,
+    },
+    TakenOver {
+        expected: Ppm,
+        found: Ppm,
+    },
+    Congestion {
+        /// Share of outgoing slots; `None`: a channel does not tell its limit.
+        used: Option<f64>,
+        threshold: f64,
+        slots: Slots,
+    },
+    HillClimb {
+        phase: Phase,
+        centre: f64,
+        /// ln of what the fee is above the centre.
+        delta: f64,
+        earns_most: Option<f64>,
+        run_out: Option<f64>,
+        events: f64,
+        exposure: f64,
+        until: Time,
+        fee: f64,
+    },
+    Scarcity {
+        enabled: bool,
+        virgin: bool,
+        local: f64,
+        threshold: f64,
+        factor: f64,
+        before: f64,
+        after: f64,
+    },
+    Floor {
+        min: Ppm,
+        /// On-chain cost over expected volume; `None`: the price of block space is unknown.
+        chain: Option<f64>,
+        multiplier: f64,
+        floor: Ppm,
+        before: f64,
+        after: f64,
+    },
+    Ceiling {
+        max: Ppm,
+        before: f64,
+        after: Ppm,
+    },
+    Gossip {
+        published: Ppm,
+        target: Ppm,
+        /// Relative to what is published.
+        difference: f64,
+        ordinary: u32,
+        urgent: u32,
+        per_day: u32,
+        verdict: Verdict,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Slots {
+    Unknown,
+    Free,
+    Relieved,
+    Congested { start: Ppm, fee: Ppm },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Trying fees above and below the centre in turn.
+    Trying,
+    /// Nobody pays: down once a day.
+    Drifting,
+    /// Somebody set the fee by hand.
+    Held,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    Publish,
+    /// Small, but for long enough.
+    PublishSmall,
+    /// Channels with the peer have different fees.
+    Align,
+    Woken,
+    Urgent,
+    Same,
+    TooSmall {
+        since: Option<Time>,
+    },
+    OverBudget,
+    Held,
+}
+
+impl Reason {
+    /// Name of the stage, as in JSON.
+    pub fn stage(&self) -> &'static str {
+        match self {
+            Reason::FirstSeen { .. } => "first_seen",
+            Reason::ByHand { .. } => "by_hand",
+            Reason::TakenOver { .. } => "taken_over",
+            Reason::Congestion { .. } => "congestion",
+            Reason::HillClimb { .. } => "hill_climb",
+            Reason::Scarcity { .. } => "scarcity",
+            Reason::Floor { .. } => "floor",
+            Reason::Ceiling { .. } => "ceiling",
+            Reason::Gossip { .. } => "gossip",
+        }
+    }
+
+    /// How much it mattered for the number: 0 where a stage let its input pass.
+    fn weight(&self) -> u8 {
+        match self {
+            Reason::TakenOver { .. } => 7,
+            Reason::Congestion { slots: Slots::Congested { .. }, .. } => 6,
+            Reason::Ceiling { max, before, .. } if *before > max.as_f64() + 0.5 => 5,
+            Reason::Floor { before, after, .. } if after > before => 4,
+            Reason::Scarcity { factor, .. } if *factor > 1.0 => 3,
+            Reason::HillClimb { .. } => 2,
+            Reason::FirstSeen { .. } => 1,
+            Reason::ByHand { .. } => 9,
+            _ => 0,
+        }
+    }
+}
+
+/// One line for a log or a table: the reason that mattered most, and what came of it.
+pub fn summary(why: &[Reason]) -> String {
+    // Of equals the first: max_by_key would take the last.
+    let main = why.iter().rev().max_by_key(|r| r.weight());
+    let gossip = why.iter().find(|r| matches!(r, Reason::Gossip { .. }));
+    match (main, gossip) {
+        (Some(main), Some(gossip)) if main != gossip => format!("{main}; {gossip}"),
+        (Some(only), _) => only.to_string(),
+        (None, _) => String::new(),
+    }
+}
+
+/// All stages, for the ledger and `revenue-fee-debug`: each with its numbers and, as `text`, in words.
+pub fn told(why: &[Reason]) -> serde_json::Result<Value> {
+    let stage = |reason: &Reason| {
+        let mut told = serde_json::to_value(reason)?;
+        told["text"] = reason.to_string().into();
+        Ok(told)
+    };
+    why.iter().map(stage).collect::<serde_json::Result<Vec<Value>>>().map(Value::Array)
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::ByHand { fee } => write!(f, "set to {fee} by hand"),
+            Reason::FirstSeen { fee } => write!(f, "priced for the first time: starts at {fee}"),
+            Reason::TakenOver { expected, found } => {
+                write!(f, "somebody set {found} where we had {expected}: that is the new centre")
+            }
+            Reason::Congestion { used, threshold, slots } => congestion(f, *used, *threshold, *slots),
+            Reason::HillClimb { .. } => self.hill_climb(f),
+            Reason::Scarcity { enabled, virgin, local, threshold, factor, before, after } => {
+                let (local, threshold) = (local * 100.0, threshold * 100.0);
+                match (enabled, virgin) {
+                    (false, _) => write!(f, "scarcity pricing is off"),
+                    (_, true) => write!(f, "virgin channel amnesty: opened by the peer, nothing sent yet, no scarcity"),
+                    _ if *factor == 1.0 => write!(f, "{local:.0} % local, not scarce (below {threshold:.0} %)"),
+                    _ => write!(
+                        f,
+                        "{local:.0} % local, below {threshold:.0} %: {before:.0} x {factor:.2} = {after:.0} ppm"
+                    ),
+                }
+            }
+            Reason::Floor { min, chain, multiplier, floor, before, after } => {
+                let chain = chain.map_or("on-chain cost unknown".to_owned(), |c| format!("on-chain cost {c:.1} ppm"));
+                let verdict = if after > before { "raises" } else { "lets pass" };
+                write!(f, "floor {floor} (minimum {min}, {chain}, x {multiplier:.2}) {verdict} {before:.0} ppm")
+            }
+            Reason::Ceiling { max, before, .. } if *before > max.as_f64() + 0.5 => {
+                write!(f, "ceiling {max} cuts {before:.0} ppm")
+            }
+            Reason::Ceiling { max, before, .. } => write!(f, "{before:.0} ppm is within the ceiling of {max}"),
+            Reason::Gossip { .. } => self.gossip(f),
+        }
+    }
+}
+
+fn congestion(f: &mut fmt::Formatter<'_>, used: Option<f64>, threshold: f64, slots: Slots) -> fmt::Result {
+    let (used, threshold) = (used.unwrap_or(0.0) * 100.0, threshold * 100.0);
+    match slots {
+        Slots::Unknown => write!(f, "congestion skipped: a channel does not tell its limit of payments in flight"),
+        Slots::Free => write!(f, "{used:.0} % of outgoing slots in use, not congested (above {threshold:.0} %)"),
+        Slots::Relieved => write!(f, "congestion is over: {used:.0} % of outgoing slots in use"),
+        Slots::Congested { start, fee } => {
+            write!(f, "congested: {used:.0} % of outgoing slots in use (above {threshold:.0} %), from {start} to {fee}")
+        }
+    }
+}
+
+impl Reason {
+    fn hill_climb(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Reason::HillClimb { phase, centre, delta, earns_most, run_out, events, exposure, until, fee } = self else {
+            return Ok(());
+        };
+        match phase {
+            Phase::Held => return write!(f, "set by hand: {fee:.0} ppm stays until {until}"),
+            Phase::Drifting => return write!(f, "nobody pays: down to {fee:.0} ppm, next look {until}"),
+            Phase::Trying => {}
+        }
+        let percent = (delta.exp() - 1.0) * 100.0;
+        write!(f, "learner asks {fee:.0} ppm: centre {centre:.0} {percent:+.0} % until {until}")?;
+        write!(f, " ({events:.1} events in {exposure:.1} h so far")?;
+        if let Some(best) = earns_most {
+            write!(f, "; earns most at {best:.0}")?;
+        }
+        if let Some(price) = run_out {
+            write!(f, ", runs out below {price:.0}")?;
+        }
+        write!(f, ")")
+    }
+
+    fn gossip(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Reason::Gossip { published, target, difference, ordinary, urgent, per_day, verdict } = self else {
+            return Ok(());
+        };
+        let percent = difference * 100.0;
+        match verdict {
+            Verdict::Same => write!(f, "{published} is published already"),
+            Verdict::Publish => write!(f, "publish {published} -> {target} ({percent:+.1} %)"),
+            Verdict::PublishSmall => write!(f, "publish {published} -> {target} ({percent:+.1} %, lasting)"),
+            Verdict::Align => write!(f, "publish {target} on all channels with the peer"),
+            Verdict::Woken => write!(f, "publish {published} -> {target} ({percent:+.1} %, woken by hand)"),
+            Verdict::Urgent => write!(f, "publish {published} -> {target} at once ({percent:+.1} %)"),
+            Verdict::TooSmall { .. } => {
+                write!(f, "keep {published}: {target} ({percent:+.1} %) is not worth gossip yet")
+            }
+            Verdict::OverBudget => write!(
+                f,
+                "keep {published}: {target} ({percent:+.1} %) waits, {ordinary} ordinary and {urgent} urgent changes \
+                 of {per_day} a day are used"
+            ),
+            Verdict::Held => write!(f, "keep {published}: it was set by hand"),
+        }
+    }
+}

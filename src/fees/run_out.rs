@@ -1,0 +1,76 @@
+//! The run-out price: below it, demand would empty the channel before its inflow and a week's supply of balance allow.
+//! Watches the balance from pair to pair; what came in by any way at all (forwards, rebalances) shows in the balance.
+
+use serde::{Deserialize, Serialize};
+
+use super::belief::Posterior;
+use super::{FeeInputs, blocks, tidy};
+use crate::domain::Time;
+
+/// Days for which the spendable part of the balance should last.
+const HORIZON_DAYS: f64 = 7.0;
+/// Share of the capacity that is not for sale at the ordinary price.
+const RESERVE: f64 = 0.2;
+/// Whatever the balance, this share of the capacity may leave within the horizon; nothing may be priced at infinity.
+const LEAST_SHARE: f64 = 0.02;
+/// Inflow is slow to change and noisy to watch.
+const INFLOW_HALF_LIFE_DAYS: f64 = 14.0;
+/// With at least this share left, and no less than at the pair's start, a channel is not running out, whatever the sums say.
+const AMPLE: f64 = 0.5;
+const STEADY: f64 = 0.02;
+/// Fewer events than this say too little of demand to foretell an end.
+const LEAST_EVENTS: f64 = 3.0;
+
+/// The balance when it was last counted, and the inflow since the beginning, old days fading. Balances are kept as shares
+/// of the capacity, which also tells a splice.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Purse {
+    counted: Option<Counted>,
+    /// Share of the capacity that left since, by forwards.
+    out: f64,
+    /// Shares and hours, discounted alike.
+    inflow: f64,
+    inflow_hours: f64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Counted {
+    at: Time,
+    share: f64,
+    capacity: f64,
+}
+
+impl Purse {
+    pub(super) fn observe(&mut self, i: &FeeInputs) {
+        let capacity = i.capacity();
+        if capacity > 0.0 {
+            self.out = tidy(self.out + i.observed.out_msat.max(0.0) / capacity);
+        }
+    }
+
+    /// Counts the balance at the end of a pair. Says whether the channel is plainly not running out.
+    pub(super) fn count(&mut self, i: &FeeInputs) -> bool {
+        let now = Counted { at: i.now, share: tidy(i.local_share()), capacity: i.capacity() };
+        let before = self.counted.replace(now);
+        let out = std::mem::take(&mut self.out);
+        let Some(before) = before.filter(|b| b.capacity == now.capacity && b.at < now.at) else { return false };
+        let hours = now.at.hours_since(before.at);
+        let kept = 0.5_f64.powf(hours / 24.0 / INFLOW_HALF_LIFE_DAYS);
+        let came = (now.share - before.share + out).max(0.0);
+        self.inflow = tidy(kept * self.inflow + came);
+        self.inflow_hours = tidy(kept * self.inflow_hours + hours);
+        now.share >= AMPLE && now.share >= before.share - STEADY
+    }
+
+    /// The lowest fee at which the balance lasts; `None`: too little is known, or nothing is running out.
+    pub(super) fn price(&self, posterior: &Posterior, i: &FeeInputs, low: f64, high: f64) -> Option<f64> {
+        if posterior.events < LEAST_EVENTS {
+            return None;
+        }
+        let inflow = if self.inflow_hours > 0.0 { self.inflow / self.inflow_hours } else { 0.0 };
+        let spare = (i.local_share() - RESERVE) / (24.0 * HORIZON_DAYS);
+        let shares_per_hour = (spare + inflow).max(LEAST_SHARE / (24.0 * HORIZON_DAYS));
+        let events_per_hour = shares_per_hour * i.capacity() / blocks::mean_amount(&i.market.amounts).max(1.0);
+        Some(posterior.fee_for(events_per_hour, low, high))
+    }
+}

@@ -1,0 +1,35 @@
+//! Scarcity: what a channel has little of left costs more. Stateless: a factor on its input, never on its own result.
+
+use super::{FeeInputs, Memory, Reason};
+use crate::domain::{Msat, Side};
+
+/// The factor at an empty channel.
+const STRONGEST: f64 = 3.0;
+
+/// `fee` times 3^(1 - r/t) while the local share r is below the threshold t.
+pub(super) fn stage(memory: &Memory, i: &FeeInputs, fee: f64, why: &mut Vec<Reason>) -> f64 {
+    let (local, threshold) = (i.local_share(), i.tuning.scarcity_threshold);
+    let held = memory.climb.as_ref().is_some_and(super::hill_climb::Climb::is_held);
+    let virgin = virgin(i);
+    let factor = if i.tuning.scarcity && !virgin && !held { factor(local, threshold) } else { 1.0 };
+    why.push(Reason::Scarcity {
+        enabled: i.tuning.scarcity,
+        virgin,
+        local,
+        threshold,
+        factor,
+        before: fee,
+        after: fee * factor,
+    });
+    fee * factor
+}
+
+fn factor(local: f64, threshold: f64) -> f64 {
+    if local < threshold { STRONGEST.powf(1.0 - local / threshold) } else { 1.0 }
+}
+
+/// Virgin channel amnesty: a channel that the peer opened and that has sent nothing yet is empty on our side by birth, and
+/// a high price would keep it so.
+fn virgin(i: &FeeInputs) -> bool {
+    i.channels.iter().all(|c| c.opener == Some(Side::Remote) && c.sent == Some(Msat::ZERO))
+}

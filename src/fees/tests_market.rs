@@ -1,0 +1,205 @@
+//! The learner in small markets of one channel, seeded: what it earns against the best fee in hindsight.
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, LogNormal, Poisson};
+
+use super::tests::{START, Scene, scene};
+use super::*;
+
+/// Payers of one channel: how much is wanted at a fee, in payments of what size, and what refills the channel.
+struct Payers {
+    /// Sat wanted in half an hour at a fee.
+    demand: fn(f64) -> f64,
+    mean_sat: f64,
+    /// Sigma of ln(amount); 0: all alike.
+    sigma: f64,
+    /// Sat that come back in half an hour; `None`: the balance stays as it is.
+    inflow: Option<f64>,
+    daily: bool,
+}
+
+struct Outcome {
+    /// Msat earned on each day.
+    earned: Vec<f64>,
+    updates: usize,
+    fees: Vec<u32>,
+}
+
+impl Payers {
+    fn steady(demand: fn(f64) -> f64) -> Payers {
+        Payers { demand, mean_sat: 50_000.0, sigma: 0.0, inflow: None, daily: false }
+    }
+
+    fn amounts(&self, rng: &mut ChaCha8Rng, fee: f64, now: Time) -> Vec<u64> {
+        let hour = (now.hour().rem_euclid(24)) as f64;
+        let swing = if self.daily { 1.0 + 0.6 * (hour / 24.0 * std::f64::consts::TAU).sin() } else { 1.0 };
+        let expected = (self.demand)(fee) * swing / self.mean_sat;
+        if expected <= 0.0 {
+            return vec![];
+        }
+        let n: f64 = Poisson::new(expected).unwrap().sample(rng);
+        (0..crate::domain::units::to_u64_rounded(n)).map(|_| self.amount(rng)).collect()
+    }
+
+    fn amount(&self, rng: &mut ChaCha8Rng) -> u64 {
+        if self.sigma == 0.0 {
+            return crate::domain::units::to_u64_rounded(self.mean_sat * 1000.0);
+        }
+        let mu = (self.mean_sat * 1000.0).ln() - self.sigma * self.sigma / 2.0;
+        let drawn: f64 = LogNormal::new(mu, self.sigma).unwrap().sample(rng);
+        crate::domain::units::to_u64_rounded(drawn.min(2_500_000_000.0))
+    }
+
+    /// Runs `days` with decisions every half hour; `fixed`: the fee stays at the start.
+    fn run(&self, start: u32, days: u32, seed: u64, fixed: bool) -> Outcome {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut s: Scene = scene(start);
+        let mut sample: Vec<Msat> = (0..400).map(|_| Msat(self.amount(&mut rng))).collect();
+        sample.sort();
+        s.market.amounts = sample;
+        let mut sets: Vec<Time> = vec![];
+        let mut out = Outcome { earned: vec![0.0; days as usize], updates: 0, fees: vec![] };
+        for cycle in 0..days * 48 {
+            s.now = START.plus_secs(1800 * i64::from(cycle));
+            s.updates.ordinary = sets.iter().filter(|t| s.now.hours_since(**t) < 24.0).count() as u32;
+            if !fixed {
+                let decision = s.decide();
+                if let Action::Set { .. } = decision.action {
+                    s.channels[0].ours.ppm = decision.target;
+                    sets.push(s.now);
+                }
+                s.memory = Some(decision.memory);
+            }
+            let fee = s.channels[0].ours.ppm;
+            out.fees.push(fee.0);
+            s.observed = Observed { from: s.now, to: s.now.plus_secs(1800), ..Observed::default() };
+            for amount in self.amounts(&mut rng, fee.as_f64(), s.now) {
+                s.observed.events += 1.0;
+                if self.inflow.is_none() || amount <= s.channels[0].spendable.0 {
+                    s.observed.out_msat += amount as f64;
+                    out.earned[cycle as usize / 48] += amount as f64 * fee.as_f64() / 1e6;
+                    self.settle(&mut s.channels[0], -(amount as i64));
+                }
+            }
+            if let Some(inflow) = self.inflow {
+                let refill = if rng.random::<f64>() < 0.25 { inflow * 4.0 } else { 0.0 };
+                self.settle(&mut s.channels[0], (refill * 1000.0) as i64);
+            }
+        }
+        out.updates = sets.len();
+        out
+    }
+
+    fn settle(&self, channel: &mut Channel, change: i64) {
+        if self.inflow.is_some() {
+            let local = channel.local.0.saturating_add_signed(change).min(channel.capacity.0 * 99 / 100);
+            channel.local = Msat(local);
+            channel.spendable = Msat(local.saturating_sub(channel.capacity.0 / 100));
+        }
+    }
+}
+
+fn linear(f: f64) -> f64 {
+    (200_000.0 * (1.0 - f / 1000.0)).max(0.0)
+}
+
+/// Shares of the best in days 10 to 20, one per seed, and the most updates.
+fn shares(start: u32, seeds: std::ops::Range<u64>) -> (Vec<f64>, usize) {
+    let best = linear(500.0) * 1000.0 * 500.0 / 1e6 * 480.0;
+    let mut updates = 0;
+    let shares = seeds
+        .map(|seed| {
+            let run = Payers::steady(linear).run(start, 20, seed, false);
+            updates = updates.max(run.updates);
+            run.earned[10..].iter().sum::<f64>() / best
+        })
+        .collect();
+    (shares, updates)
+}
+
+#[test]
+fn the_climb_finds_the_top() {
+    for start in [100, 500, 900, 2000] {
+        let (shares, updates) = shares(start, 0..8);
+        let mean = shares.iter().sum::<f64>() / shares.len() as f64;
+        let worst = shares.iter().copied().fold(f64::INFINITY, f64::min);
+        println!("from {start}: mean {mean:.3} worst {worst:.3} most updates {updates}");
+    }
+}
+
+/// A table for whoever tunes: cargo test --lib fees::tests_market::trace -- --ignored --nocapture
+#[test]
+#[ignore = "prints, proves nothing"]
+fn trace() {
+    for start in [100, 900, 2000] {
+        let run = Payers::steady(linear).run(start, 20, 1, false);
+        println!("start {start}");
+        for (day, fees) in run.fees.chunks(48).enumerate() {
+            println!("  day {day}: {} {} earned {:.0}", fees[0], fees[24], run.earned[day] / 1000.0);
+        }
+    }
+}
+
+fn hill(f: f64, theta: f64, kappa: f64, sat_per_day: f64) -> f64 {
+    sat_per_day / 48.0 / (1.0 + (f / theta).powf(kappa))
+}
+
+/// Share of what the best fixed fee earns from day `from` on, per seed, with updates a day.
+fn against_fixed(
+    payers: &Payers,
+    start: u32,
+    days: u32,
+    from: usize,
+    seeds: std::ops::Range<u64>,
+) -> (f64, f64, f64, u32) {
+    let (mut all, mut worst, mut updates, mut best_fee) = (0.0, f64::INFINITY, 0.0, 0);
+    let n = (seeds.end - seeds.start) as f64;
+    for seed in seeds {
+        let best = (0..45)
+            .map(|k| crate::domain::units::to_u32_rounded(10.0 * 1.15_f64.powi(k)))
+            .map(|fee| (payers.run(fee, days, seed, true).earned[from..].iter().sum::<f64>(), fee))
+            .fold((0.0, 0), |a, b| if b.0 > a.0 { b } else { a });
+        best_fee = best.1;
+        let run = payers.run(start, days, seed, false);
+        let share = run.earned[from..].iter().sum::<f64>() / best.0;
+        all += share / n;
+        worst = worst.min(share);
+        updates += run.updates as f64 / f64::from(days) / n;
+    }
+    (all, worst, updates, best_fee)
+}
+
+fn markets() -> Vec<(&'static str, Payers)> {
+    let finite = |demand, inflow: f64| Payers {
+        demand,
+        mean_sat: 60_000.0,
+        sigma: 1.6,
+        inflow: Some(inflow / 48.0),
+        daily: true,
+    };
+    vec![
+        ("fixed balance", Payers { inflow: None, ..finite(|f| hill(f, 300.0, 2.2, 3e6), 0.0) }),
+        ("rich: more comes than goes", finite(|f| hill(f, 300.0, 2.2, 3e6), 3e6)),
+        ("even: as much comes as the best fee sells", finite(|f| hill(f, 300.0, 2.2, 3e6), 1.6e6)),
+        ("drained: a fifth of it comes", finite(|f| hill(f, 300.0, 2.2, 3e6), 3e5)),
+        ("drained, flat demand", finite(|f| hill(f, 200.0, 1.4, 6e6), 5e5)),
+        ("sparse", finite(|f| hill(f, 300.0, 2.2, 3e5), 3e5)),
+        ("dear", finite(|f| hill(f, 1500.0, 2.2, 2e6), 2e6)),
+        ("cheap", finite(|f| hill(f, 40.0, 2.2, 6e6), 6e6)),
+    ]
+}
+
+/// A table for whoever tunes: cargo test --release --lib fees::tests_market::table -- --ignored --nocapture
+#[test]
+#[ignore = "prints, proves nothing"]
+fn table() {
+    for (name, payers) in markets() {
+        for start in [50, 200, 1000] {
+            let (mean, worst, updates, best) = against_fixed(&payers, start, 60, 20, 0..8);
+            println!(
+                "{name:45} from {start:4}: mean {mean:.3} worst {worst:.3}, {updates:.2} updates a day, best fixed {best}"
+            );
+        }
+    }
+}

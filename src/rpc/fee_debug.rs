@@ -1,0 +1,103 @@
+//! `revenue-fee-debug`: why each fee is what it is.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::{Answer, Args, Command, date};
+use crate::ops::{FeeDebugReport, FeeReport, Ops};
+use crate::options::Options;
+
+pub(super) const COMMAND: Command = Command {
+    name: "revenue-fee-debug",
+    usage: "[channel_id]",
+    about: "Explains the last fee decision: one line for each channel, or every stage of one channel's.",
+    parameters: &[(
+        "channel_id",
+        "Short channel id (an earlier one too, after a splice), alias or channel id. Without it every channel is shown.",
+    )],
+    example: "revenue-fee-debug 800000x12x1",
+    answer: &[
+        ("timestamp", "When this was answered."),
+        ("config", "The options that pricing reads."),
+        (
+            "channels[]",
+            "Without channel, newest first: `channel_id`, `peer_id`, `decided_at`, `fee_ppm` (before), `target_ppm`, \
+             `outcome` (`kept`, `set`, `dry-run`, `failed`), `urgent`, `manual`, `text`.",
+        ),
+        ("summary", "Without channel: `total`, and how many of each outcome."),
+        (
+            "channel_id, peer_id, decided_at, fee_ppm, target_ppm, outcome, urgent, manual, text",
+            "With channel: the same of that channel.",
+        ),
+        ("stages[]", "With channel, in order: `stage`, `text`, and the numbers that it looked at."),
+        ("memory", "With channel: what pricing remembers of the peer."),
+    ],
+    refuses: &["a channel that the node does not know, or that no fee was decided for yet"],
+    run: |ops, args| Box::pin(run(ops, args)),
+    early: None,
+};
+
+async fn run(ops: Arc<Ops>, args: Args) -> Answer {
+    let (now, options) = (ops.now().secs(), ops.settings().now());
+    let frame = json!({ "timestamp": now, "config": config(&options) });
+    match args.text("channel_id")? {
+        None => Ok(merged(frame, all(&ops.last_decisions().await?))),
+        Some(name) => Ok(merged(frame, one(&ops.fee_debug(&name).await?))),
+    }
+}
+
+fn config(options: &Options) -> Value {
+    json!({
+        "fee_interval_seconds": options.fee_interval,
+        "fee_range_ppm": [options.min_fee_ppm, options.max_fee_ppm],
+        "max_fee_updates_per_day": options.max_fee_updates_per_day,
+        "gossip_hysteresis": options.gossip_hysteresis,
+        "htlc_congestion_threshold": options.htlc_congestion_threshold,
+        "vegas_reflex": options.vegas_reflex,
+        "scarcity_pricing": options.scarcity_pricing,
+        "scarcity_threshold": options.scarcity_threshold,
+        "dry_run": options.dry_run,
+    })
+}
+
+fn all(reports: &[FeeReport]) -> Value {
+    let count = |outcome: &str| reports.iter().filter(|report| report.outcome() == outcome).count();
+    json!({
+        "channels": reports.iter().map(line).collect::<Vec<_>>(),
+        "summary": {
+            "total": reports.len(),
+            "kept": count("kept"),
+            "set": count("set"),
+            "dry_run": count("dry-run"),
+            "failed": count("failed"),
+        },
+    })
+}
+
+fn one(report: &FeeDebugReport) -> Value {
+    merged(line(&report.last), json!({ "stages": report.why, "memory": report.memory }))
+}
+
+fn line(report: &FeeReport) -> Value {
+    let row = &report.row;
+    json!({
+        "channel_id": report.name(),
+        "peer_id": row.peer,
+        "decided_at": date(Some(row.at)),
+        "fee_ppm": row.old,
+        "target_ppm": row.new,
+        "outcome": report.outcome(),
+        "urgent": row.urgent,
+        "manual": row.manual,
+        "text": row.summary,
+    })
+}
+
+/// The fields of both.
+fn merged(mut first: Value, second: Value) -> Value {
+    if let (Some(fields), Value::Object(more)) = (first.as_object_mut(), second) {
+        fields.extend(more);
+    }
+    first
+}

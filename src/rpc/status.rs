@@ -1,0 +1,195 @@
+//! `revenue-status`: what the plugin is, does and worries about. Answers at once, whatever step is running.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use super::{Answer, Args, Command, date, rounded};
+use crate::ops::{ChannelReport, FeeReport, Ops, Settings, StatusReport, below_target};
+use crate::options::Options;
+
+pub(super) const COMMAND: Command = Command {
+    name: "revenue-status",
+    usage: "",
+    about: "Shows whether the plugin runs, what it last saw and did, and what an operator should look at.",
+    parameters: &[],
+    example: "revenue-status",
+    answer: &[
+        ("status", "`starting` until the node's forwards have been read for the first time, then `running`."),
+        ("version", "Version of the plugin."),
+        ("node", "`id` and `network`; empty until the node has answered."),
+        ("config", "`target_flow_sats`, `fee_range_ppm` [lowest, highest], `rebalance_min_profit_sats`, `dry_run`."),
+        (
+            "channel_states[]",
+            "Channels that route, by class: `channel_id` (short channel id), `peer_id`, `state` (`source`, `sink`, \
+             `balanced`, `idle`; `unknown` before the first analysis), `flow_ratio` ((out - in) / (out + in), -1 to 1), \
+             `sats_in` and `sats_out` (forwarded since the channel is known), `capacity`, `local_sats`, `fee_ppm`, `updated_at`, \
+             `confidence` (0 to 1), `velocity` (change of `flow_ratio` a day), `turnover` (share of the capacity that moves \
+             in a day), `forward_count` (within the window), `below_target`.",
+        ),
+        (
+            "recent_fee_changes[]",
+            "The last 10, newest first: `id`, `channel_id`, `peer_id`, `old_fee_ppm`, `new_fee_ppm`, `reason`, `manual`, \
+             `outcome` (`set`, `dry-run`, `failed`), `timestamp`.",
+        ),
+        ("recent_rebalances[]", "Empty until the plugin rebalances."),
+        ("warnings[]", "Sentences about what is not as it should be; empty: all is well."),
+        ("jobs", "By name: `runs`, `failures`, `last_run`, `next_run`, `last_error`."),
+        (
+            "ledger",
+            "`forwards`, `settled`, `fees_msat`, `sum_of_accounts_msat` (must be 0) and `problems[]` as of `last_check`; \
+             `created_index` and `updated_index`: how far the node's list of forwards has been read.",
+        ),
+        ("backfill", "Only while starting: how far the first reading has come, and what the plugin waits for."),
+        ("breakers[]", "Groups of calls to the node: `group`, `state`, `last_error`, `retry_in_seconds`."),
+    ],
+    refuses: &[],
+    run: |ops, args| Box::pin(run(ops, args)),
+    early: Some(early),
+};
+
+async fn run(ops: Arc<Ops>, _args: Args) -> Answer {
+    let report = ops.status().await?;
+    let status = if report.caught_up { "running" } else { "starting" };
+    let mut answer = frame(status, &report.options);
+    let identity = &report.identity;
+    answer.insert("node".to_owned(), json!({ "id": identity.node, "network": identity.network }));
+    let channels = report.channels.iter().map(|channel| channel_state(channel, &report.options)).collect::<Vec<_>>();
+    answer.insert("channel_states".to_owned(), channels.into());
+    let changes = report.changes.iter().map(|(id, change)| fee_change(*id, change)).collect::<Vec<_>>();
+    answer.insert("recent_fee_changes".to_owned(), changes.into());
+    answer.insert("warnings".to_owned(), json!(report.warnings));
+    answer.insert("jobs".to_owned(), jobs(&report));
+    answer.insert("ledger".to_owned(), ledger(&report));
+    answer.insert("breakers".to_owned(), breakers(&report));
+    if !report.caught_up {
+        let doing = "reading the node's list of forwards";
+        answer.insert("backfill".to_owned(), backfill(report.positions.created, report.positions.updated, doing));
+    }
+    Ok(Value::Object(answer))
+}
+
+/// Before there is a ledger: the same shape, with nothing in it.
+fn early(settings: &Settings, doing: &str) -> Value {
+    let mut answer = frame("starting", &settings.now());
+    answer.insert("warnings".to_owned(), json!([doing]));
+    answer.insert("backfill".to_owned(), backfill(0, 0, doing));
+    Value::Object(answer)
+}
+
+fn frame(status: &str, options: &Options) -> Map<String, Value> {
+    let frame = json!({
+        "status": status,
+        "version": env!("CARGO_PKG_VERSION"),
+        "node": {},
+        "config": {
+            "target_flow_sats": options.target_flow,
+            "fee_range_ppm": [options.min_fee_ppm, options.max_fee_ppm],
+            "rebalance_min_profit_sats": options.rebalance_min_profit,
+            "dry_run": options.dry_run,
+        },
+        "channel_states": [],
+        "recent_fee_changes": [],
+        "recent_rebalances": [],
+        "warnings": [],
+        "jobs": {},
+        "ledger": {},
+        "breakers": [],
+    });
+    match frame {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    }
+}
+
+fn channel_state(report: &ChannelReport, options: &Options) -> Value {
+    let (channel, flow) = (&report.channel, report.flow.as_ref().map(|(_, flow)| flow));
+    json!({
+        "channel_id": channel.scid,
+        "peer_id": channel.peer,
+        "state": flow.map_or("unknown", |flow| flow.class.name()),
+        "flow_ratio": flow.map_or(0.0, |flow| rounded(flow.net)),
+        "sats_in": report.totals.in_msat / 1000,
+        "sats_out": report.totals.out_msat / 1000,
+        "capacity": channel.capacity.sat_floor(),
+        "local_sats": channel.local.sat_floor(),
+        "fee_ppm": channel.ours.ppm,
+        "updated_at": report.flow.as_ref().map_or(0, |(at, _)| at.secs()),
+        "confidence": flow.map_or(0.0, |flow| rounded(flow.confidence)),
+        "velocity": flow.map_or(0.0, |flow| rounded(flow.velocity)),
+        "turnover": flow.map_or(0.0, |flow| rounded(flow.turnover)),
+        "forward_count": flow.map_or(0, |flow| flow.forwards),
+        "below_target": flow.is_some_and(|flow| below_target(flow, options)),
+    })
+}
+
+fn fee_change(id: i64, change: &FeeReport) -> Value {
+    let row = &change.row;
+    json!({
+        "id": id,
+        "channel_id": change.name(),
+        "peer_id": row.peer,
+        "old_fee_ppm": row.old,
+        "new_fee_ppm": row.new,
+        "reason": row.summary,
+        "manual": row.manual,
+        "outcome": change.outcome(),
+        "timestamp": row.at.secs(),
+    })
+}
+
+fn jobs(report: &StatusReport) -> Value {
+    let job = |job: &crate::ops::JobReport| {
+        json!({
+            "runs": job.runs,
+            "failures": job.failures,
+            "last_run": date(job.last_run),
+            // A job that runs on demand only has no next run after its last.
+            "next_run": date(job.next_run.filter(|next| job.last_run.is_none_or(|last| *next > last))),
+            "last_error": job.last_error,
+        })
+    };
+    report.jobs.iter().map(|(name, of)| (name.name().to_owned(), job(of))).collect::<Map<_, _>>().into()
+}
+
+fn ledger(report: &StatusReport) -> Value {
+    let check = report.check.as_deref();
+    json!({
+        "sum_of_accounts_msat": check.map(|check| check.sum_of_accounts_msat),
+        "forwards": check.map(|check| check.forwards),
+        "settled": check.map(|check| check.settled),
+        "fees_msat": check.map(|check| check.fees_msat),
+        "last_check": date(check.map(|check| check.at)),
+        "problems": check.map(|check| check.problems.clone()).unwrap_or_default(),
+        "created_index": report.positions.created,
+        "updated_index": report.positions.updated,
+    })
+}
+
+fn breakers(report: &StatusReport) -> Value {
+    let breaker = |breaker: &_| {
+        let crate::ops::Breaker { group, state, last_error, retry_in_secs } = breaker;
+        json!({ "group": group, "state": state, "last_error": last_error, "retry_in_seconds": retry_in_secs })
+    };
+    report.breakers.iter().map(breaker).collect::<Vec<_>>().into()
+}
+
+fn backfill(created: u64, updated: u64, doing: &str) -> Value {
+    json!({ "created_index": created, "updated_index": updated, "doing": doing })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Layers;
+
+    #[test]
+    fn the_early_answer_has_every_field_of_the_later_one() {
+        let answer = early(&Settings::new(Layers::default()).unwrap(), "opening the ledger");
+        for (field, _) in COMMAND.answer {
+            let field = field.trim_end_matches("[]");
+            assert!(answer.get(field).is_some(), "{field}");
+        }
+        assert_eq!(answer["backfill"]["doing"], "opening the ledger");
+    }
+}
