@@ -9,7 +9,7 @@ use crate::sim::network::{LARGEST, SMALLEST};
 use crate::sim::{Scenario, SimNode};
 
 #[derive(clap::Args, Clone, Debug)]
-pub struct Args {
+pub(super) struct Args {
     /// Directory of the node; the socket is DIR/regtest/lightning-rpc, the log is DIR/log.
     #[arg(long, value_name = "DIR")]
     lightning_dir: PathBuf,
@@ -45,7 +45,7 @@ pub struct Args {
     quiet: bool,
 }
 
-pub async fn run(args: Args) -> anyhow::Result<()> {
+pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let now = args.start.map_or_else(|| SystemClock.now(), Time::from_secs);
     let start = now.plus_secs(-i64::from(args.history_days) * 86_400);
     let usual = Scenario { seed: args.seed, channels: args.channels, start, ..Scenario::default() };

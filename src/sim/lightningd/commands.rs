@@ -158,6 +158,7 @@ impl Lightningd {
         };
         let per_kw = per_kvb / 4;
         let estimate = |blocks: u32| json!({"blockcount": blocks, "feerate": unit, "smoothed_feerate": unit});
+        let estimates = [2, 6, 12, 100].map(estimate);
         let cost = |weight: u64| weight * per_kw / 1000;
         let floor = if style == "perkb" { 1012 } else { 253 };
         Ok(json!({
@@ -171,7 +172,7 @@ impl Lightningd {
                 "min_acceptable": unit / 2,
                 "max_acceptable": unit * 10,
                 "floor": floor,
-                "estimates": [2, 6, 12, 100].map(estimate),
+                "estimates": estimates,
             },
             "onchain_fee_estimates": {
                 "opening_channel_satoshis": cost(702),

@@ -175,7 +175,7 @@ impl Configs {
             return Some(vec![(value.clone(), "setconfig transient".to_owned())]);
         }
         let file = self.network_dir.join("config.setconfig");
-        let kept = (2..).zip(&self.kept).rev().find(|(_, (kept, _))| kept == name);
+        let kept = (2..).zip(&self.kept).find(|(_, (kept, _))| kept == name);
         if let Some((line, (_, value))) = kept {
             return Some(vec![(value.clone(), format!("{}:{line}", file.display()))]);
         }

@@ -4,8 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::channels::payment_hash;
 use super::wire::{Answer, Params, RpcError};
-use crate::domain::{ForwardStatus, Scid, Time};
-use crate::node::ForwardIndex;
+use crate::domain::{ForwardIndex, ForwardStatus, Scid, Time};
 use crate::sim::book::{Book, Entry};
 
 pub(super) fn listforwards(book: &Book, params: &Params) -> Answer {

@@ -8,9 +8,6 @@ use crate::domain::{PeerId, Scid};
 use crate::sim::channel::Price;
 use crate::sim::market::Market;
 
-pub(super) const PARAMS: [&str; 7] =
-    ["id", "feebase", "feeppm", "htlcmin", "htlcmax", "enforcedelay", "ignorefeelimits"];
-
 struct Order {
     base: Option<u64>,
     ppm: Option<u32>,

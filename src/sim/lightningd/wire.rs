@@ -4,33 +4,33 @@ use serde_json::{Map, Value, json};
 
 /// What a command answers instead of a result.
 #[derive(Clone, Debug, PartialEq)]
-pub struct RpcError {
+pub(super) struct RpcError {
     pub code: i64,
     pub message: String,
     pub data: Option<Value>,
 }
 
-pub type Answer = Result<Value, RpcError>;
+pub(super) type Answer = Result<Value, RpcError>;
 
-pub const INVALID_REQUEST: i64 = -32600;
-pub const UNKNOWN_METHOD: i64 = -32601;
-pub const INVALID_PARAMS: i64 = -32602;
+pub(super) const INVALID_REQUEST: i64 = -32600;
+pub(super) const UNKNOWN_METHOD: i64 = -32601;
+pub(super) const INVALID_PARAMS: i64 = -32602;
 
 impl RpcError {
-    pub fn new(code: i64, message: impl Into<String>) -> RpcError {
+    pub(super) fn new(code: i64, message: impl Into<String>) -> RpcError {
         RpcError { code, message: message.into(), data: None }
     }
 
-    pub fn params(message: impl Into<String>) -> RpcError {
+    pub(super) fn params(message: impl Into<String>) -> RpcError {
         RpcError::new(INVALID_PARAMS, message)
     }
 
     /// What lightningd says of a parameter that it cannot read.
-    pub fn token(name: &str, wrong: &str) -> RpcError {
+    pub(super) fn token(name: &str, wrong: &str) -> RpcError {
         RpcError::params(format!("{name}: {wrong}: invalid token (see logs for details)"))
     }
 
-    pub fn to_json(&self) -> Value {
+    pub(super) fn to_json(&self) -> Value {
         let mut error = json!({"code": self.code, "message": self.message});
         if let Some(data) = &self.data {
             error["data"] = data.clone();
@@ -39,7 +39,7 @@ impl RpcError {
     }
 
     /// Read from what a plugin answered.
-    pub fn from_json(error: &Value) -> RpcError {
+    pub(super) fn from_json(error: &Value) -> RpcError {
         RpcError {
             code: error["code"].as_i64().unwrap_or(-4),
             message: error["message"].as_str().unwrap_or_default().to_owned(),
@@ -49,7 +49,7 @@ impl RpcError {
 }
 
 /// One message with the blank line that ends it.
-pub fn framed(message: &Value) -> Vec<u8> {
+pub(super) fn framed(message: &Value) -> Vec<u8> {
     let mut bytes = message.to_string().into_bytes();
     bytes.extend_from_slice(b"\n\n");
     bytes
@@ -57,15 +57,15 @@ pub fn framed(message: &Value) -> Vec<u8> {
 
 /// Whole messages out of pieces; they may come split or glued.
 #[derive(Debug, Default)]
-pub struct Splitter(Vec<u8>);
+pub(super) struct Splitter(Vec<u8>);
 
 impl Splitter {
-    pub fn push(&mut self, bytes: &[u8]) {
+    pub(super) fn push(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(bytes);
     }
 
     /// The next whole message; the text that is no JSON, if it is not.
-    pub fn next(&mut self) -> Option<Result<Value, String>> {
+    pub(super) fn next(&mut self) -> Option<Result<Value, String>> {
         let mut messages = serde_json::Deserializer::from_slice(&self.0).into_iter::<Value>();
         let message = messages.next()?;
         let end = messages.byte_offset();
@@ -82,7 +82,7 @@ impl Splitter {
 
 /// A request that is well formed.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub(super) struct Request {
     pub id: Value,
     pub method: String,
     pub params: Value,
@@ -91,7 +91,7 @@ pub struct Request {
 
 impl Request {
     /// Or the id to answer to, and what is wrong.
-    pub fn read(message: &Value) -> Result<Request, (Value, RpcError)> {
+    pub(super) fn read(message: &Value) -> Result<Request, (Value, RpcError)> {
         let wrong = |text: String| RpcError::new(INVALID_REQUEST, text);
         if message.get("jsonrpc").is_none() {
             let text = format!("JSON-RPC message does not contain \"jsonrpc\" field: '{message}'");
@@ -107,7 +107,7 @@ impl Request {
     }
 }
 
-pub fn reply(id: &Value, answer: &Answer) -> Value {
+pub(super) fn reply(id: &Value, answer: &Answer) -> Value {
     match answer {
         Ok(result) => json!({"jsonrpc": "2.0", "id": id, "result": result}),
         Err(error) => json!({"jsonrpc": "2.0", "id": id, "error": error.to_json()}),
@@ -115,7 +115,7 @@ pub fn reply(id: &Value, answer: &Answer) -> Value {
 }
 
 /// Keeps what the caller's filter names.
-pub fn filtered(value: Value, filter: &Value) -> Value {
+pub(super) fn filtered(value: Value, filter: &Value) -> Value {
     match (value, filter) {
         (Value::Object(object), Value::Object(wanted)) => {
             let kept = object.into_iter().filter_map(|(key, value)| match wanted.get(&key) {
@@ -134,11 +134,11 @@ pub fn filtered(value: Value, filter: &Value) -> Value {
 
 /// The parameters of one call, by name.
 #[derive(Clone, Debug)]
-pub struct Params(Map<String, Value>);
+pub(super) struct Params(Map<String, Value>);
 
 impl Params {
     /// `names` are in the order of positional calls; an absent parameter and `null` are the same.
-    pub fn read(params: &Value, names: &[&str]) -> Result<Params, RpcError> {
+    pub(super) fn read(params: &Value, names: &[&str]) -> Result<Params, RpcError> {
         let given: Map<String, Value> = match params {
             Value::Array(values) if values.len() > names.len() => {
                 let (got, expected) = (values.len(), names.len());
@@ -157,35 +157,35 @@ impl Params {
         Ok(Params(given.into_iter().filter(|(_, value)| !value.is_null()).collect()))
     }
 
-    pub fn get(&self, name: &str) -> Option<&Value> {
+    pub(super) fn get(&self, name: &str) -> Option<&Value> {
         self.0.get(name)
     }
 
-    pub fn required(&self, name: &str) -> Result<&Value, RpcError> {
+    pub(super) fn required(&self, name: &str) -> Result<&Value, RpcError> {
         self.get(name).ok_or_else(|| RpcError::params(format!("missing required parameter: {name}")))
     }
 
     /// As text, whatever the caller made of it.
-    pub fn text(&self, name: &str) -> Option<String> {
+    pub(super) fn text(&self, name: &str) -> Option<String> {
         self.get(name).map(as_text)
     }
 
-    pub fn required_text(&self, name: &str) -> Result<String, RpcError> {
+    pub(super) fn required_text(&self, name: &str) -> Result<String, RpcError> {
         self.required(name).map(as_text)
     }
 
     /// A whole number, or its text.
-    pub fn number(&self, name: &str) -> Result<Option<u64>, RpcError> {
+    pub(super) fn number(&self, name: &str) -> Result<Option<u64>, RpcError> {
         let read = |value: &Value| as_text(value).parse().map_err(|_| RpcError::token(name, "should be an integer"));
         self.get(name).map(read).transpose()
     }
 
-    pub fn u32(&self, name: &str) -> Result<Option<u32>, RpcError> {
+    pub(super) fn u32(&self, name: &str) -> Result<Option<u32>, RpcError> {
         let narrow = |n: u64| u32::try_from(n).map_err(|_| RpcError::token(name, "should be an integer"));
         self.number(name)?.map(narrow).transpose()
     }
 
-    pub fn boolean(&self, name: &str) -> Result<Option<bool>, RpcError> {
+    pub(super) fn boolean(&self, name: &str) -> Result<Option<bool>, RpcError> {
         let read = |value: &Value| match as_text(value).as_str() {
             "true" => Ok(true),
             "false" => Ok(false),
@@ -195,14 +195,14 @@ impl Params {
     }
 
     /// A whole number is msat; text may say `msat`, `sat` or `btc`.
-    pub fn msat(&self, name: &str) -> Result<Option<u64>, RpcError> {
+    pub(super) fn msat(&self, name: &str) -> Result<Option<u64>, RpcError> {
         let read =
             |v: &Value| msat(&as_text(v)).ok_or_else(|| RpcError::token(name, "should be a millisatoshi amount"));
         self.get(name).map(read).transpose()
     }
 }
 
-pub fn as_text(value: &Value) -> String {
+pub(super) fn as_text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
