@@ -32,6 +32,7 @@ use crate::domain::Time;
 
 /// How often the market is brought up to the clock.
 const TICK: Duration = Duration::from_millis(50);
+const GOSSIP_STORE_VERSION: u8 = 16;
 /// All that is played here is this network.
 pub const NETWORK: &str = "regtest";
 
@@ -86,6 +87,8 @@ pub async fn serve(node: Arc<SimNode>, config: Config) -> anyhow::Result<()> {
         anyhow::bail!("somebody serves {} already", socket.display());
     }
     let _ = std::fs::remove_file(&socket);
+    // Plugins that read the gossip from its file find an empty one.
+    std::fs::write(network_dir.join("gossip_store"), [GOSSIP_STORE_VERSION])?;
     let lightningd = Arc::new(Lightningd::new(node, config, network_dir)?);
     let listener = UnixListener::bind(&socket).with_context(|| format!("cannot serve {}", socket.display()))?;
     tokio::spawn(accept(lightningd.clone(), listener));
