@@ -161,7 +161,7 @@ where
     }
     let settings = Settings::new(Layers { config, ..Layers::default() })?;
     let path = at_home(&settings.now().db_path, std::env::home_dir())?;
-    peek(&path)?;
+    crate::ledger::peek(&path)?;
     let scale = time_scale(std::env::var(TIME_SCALE).ok().as_deref(), &network)?;
     let clock: Arc<dyn Clock> = match scale {
         None => Arc::new(SystemClock),
@@ -175,11 +175,6 @@ where
     };
     let node = Guarded::new(CoreLightning::with_clock(&rpc_path, clock.clone()), clock.clone(), patience);
     Ok(Wiring { settings, path, rpc_path, node: Arc::new(node), clock, pace: Pace::new(scale) })
-}
-
-/// Refuses a file that is not ours before it is opened.
-fn peek(_path: &Path) -> Result<(), OpenError> {
-    Ok(())
 }
 
 /// From the node's first answer to its last: what runs as long as the plugin does.

@@ -96,6 +96,11 @@ impl Belief {
         Belief { prior: tidy_weight((PRIOR_OVER_FEE * fee.max(1.0)).ln()), weights: vec![], learned: now }
     }
 
+    /// Payers were found at `fee` after a search: that says more of the market than the fee of the beginning.
+    pub(super) fn settle(&mut self, fee: f64) {
+        self.prior = tidy_weight((PRIOR_OVER_FEE * fee.max(1.0)).ln());
+    }
+
     /// Days since a pair was learned from.
     pub(super) fn days_since(&self, now: Time) -> f64 {
         (now.hours_since(self.learned) / 24.0).max(0.0)
@@ -169,13 +174,20 @@ impl Posterior {
         (0..CELLS).map(|cell| self.weights[cell] * self.rates[cell] / (1.0 + odds[cell])).sum()
     }
 
-    /// The fee within the bounds that earns most, if every payment costs us `cost` ppm.
+    /// The fee within the bounds that earns most, if every payment costs us `cost` ppm. "Most" is the mean of the logarithm:
+    /// the plain mean is carried by the few curves on which a dear fee would earn a fortune, and a channel with little
+    /// traffic then climbs to where nobody pays and nothing can be learned.
     pub(super) fn best_fee(&self, cost: f64, low: f64, high: f64) -> f64 {
-        let mut best = (low, (low - cost) * self.demand(low));
+        let earned = |fee: f64| {
+            let odds = odds(fee);
+            let gone: f64 = (0..CELLS).map(|cell| self.weights[cell] * odds[cell].ln_1p()).sum();
+            (fee - cost).max(f64::MIN_POSITIVE).ln() - gone
+        };
+        let mut best = (low, earned(low));
         let mut fee = low.max(1.0);
         while fee < high {
             fee = (fee * LADDER).min(high);
-            let earned = (fee - cost) * self.demand(fee);
+            let earned = earned(fee);
             if earned > best.1 {
                 best = (fee, earned);
             }

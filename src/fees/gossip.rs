@@ -30,7 +30,7 @@ pub(super) fn stage(memory: &mut Memory, i: &FeeInputs, target: Ppm, why: &mut V
         Verdict::Same | Verdict::TooSmall { .. } | Verdict::OverBudget | Verdict::Held => Action::Keep,
     };
     if action != Action::Keep {
-        remember(memory, i.now, published, target);
+        remember(memory, i.now, target);
     }
     memory.woken &= action == Action::Keep && verdict == Verdict::OverBudget;
     let Updates { ordinary, urgent } = i.updates;
@@ -61,14 +61,12 @@ fn pending(before: Option<Pending>, now: Time, target: Ppm, difference: f64) -> 
 
 fn verdict(memory: &Memory, i: &FeeInputs, difference: f64) -> Verdict {
     let apart = i.channels.iter().any(|c| c.ours.ppm != i.published());
-    let congested = memory.episode.is_some();
-    let urgent = congested || memory.asked.is_some_and(|a| a.congested && a.fee == i.published());
-    let held = memory.climb.as_ref().is_some_and(super::hill_climb::Climb::is_held);
+    let urgent = urgent(memory, i);
     let waited = memory.pending.is_some_and(|p| i.now.hours_since(p.since) >= PATIENCE_HOURS);
     let wish = match () {
         () if difference == 0.0 && !apart => return Verdict::Same,
-        () if held && !congested => return Verdict::Held,
-        () if urgent && i.updates.urgent < i.tuning.updates_per_day => return Verdict::Urgent,
+        () if urgent.is_some_and(|most| i.updates.urgent < most) => return Verdict::Urgent,
+        () if urgent.is_none() && memory.is_held() => return Verdict::Held,
         () if difference.abs() >= i.tuning.hysteresis => Verdict::Publish,
         () if waited => Verdict::PublishSmall,
         () if apart => Verdict::Align,
@@ -78,10 +76,25 @@ fn verdict(memory: &Memory, i: &FeeInputs, difference: f64) -> Verdict {
     if i.updates.ordinary < i.tuning.updates_per_day { wish } else { Verdict::OverBudget }
 }
 
-/// What was asked, so that the next decision can tell our change from somebody else's.
-fn remember(memory: &mut Memory, now: Time, published: Ppm, target: Ppm) {
+/// How many urgent changes a day are allowed now, if this is an urgent matter: congestion, and the way back from it. The last
+/// one is kept for the way back, so that a jammer cannot leave us standing at four times the price.
+fn urgent(memory: &Memory, i: &FeeInputs) -> Option<u32> {
+    let per_day = i.tuning.updates_per_day;
+    if memory.episode.is_some() {
+        return Some(per_day.saturating_sub(1).max(1));
+    }
+    memory.asked.is_some_and(|a| a.congested && a.fee == i.published()).then_some(per_day)
+}
+
+/// What was asked, so that the next decision can tell our change from somebody else's. Asking again for what was not done is
+/// no new change.
+fn remember(memory: &mut Memory, now: Time, target: Ppm) {
     memory.pending = None;
-    memory.asked = Some(Asked { at: now, fee: target, before: published, congested: memory.episode.is_some() });
+    let asked = Asked { at: now, fee: target, congested: memory.episode.is_some() };
+    if memory.asked.is_some_and(|a| (a.fee, a.congested) == (asked.fee, asked.congested)) {
+        return;
+    }
+    memory.asked = Some(asked);
     if let Some(climb) = &mut memory.climb {
         climb.wash_out(now);
     }

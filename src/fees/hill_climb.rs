@@ -26,16 +26,20 @@ const DELTA_MIN: f64 = 0.08;
 /// Information (events x delta^2) at which the perturbation starts to shrink, as its fourth root.
 const DELTA_INFO: f64 = 6.0;
 const INFO_HALF_LIFE_DAYS: f64 = 20.0;
-/// Most that the middle moves at a pair's end, in ln.
+/// Most that the middle moves at a pair's end, in ln: this much, and more while little is known and the tries are wide.
 const MOVE: f64 = 0.25;
 /// Upward from a channel that runs out.
 const MOVE_RUN_OUT: f64 = 0.40;
 /// A day without demand lowers the fee by this, in ln.
-const DRIFT: f64 = 0.20;
+const DRIFT: f64 = 0.25;
 const DRIFT_HOURS: f64 = 24.0;
 /// No demand means: none where this many events were to be expected, and not within a day.
 const DRY_EVENTS: f64 = 3.0;
-const DRY_HOURS: f64 = 20.0;
+const DRY_HOURS: f64 = 13.0;
+/// However seldom somebody paid before, this many hours without anybody are enough.
+const DRY_HOURS_MOST: f64 = 96.0;
+/// Waking a drifting channel again and again must not run it down.
+const WAKE_HOURS: f64 = 1.0;
 /// A surprise is beyond 1 % of the expected spread, and not about a handful of events.
 const SURPRISE_SD: f64 = 2.33;
 const SURPRISE_EVENTS: f64 = 5.0;
@@ -98,7 +102,10 @@ struct Aim {
 pub(super) fn stage(memory: &mut Memory, i: &FeeInputs, why: &mut Vec<Reason>) -> f64 {
     let seen = Seen::of(memory);
     let mut climb = memory.climb.take().unwrap_or_else(|| Climb::new(i));
-    climb.block.marked |= memory.episode.is_some() || memory.asked.is_some_and(|a| a.congested);
+    climb.block.marked |= memory.is_congested();
+    if climb.is_held() && !memory.is_congested() {
+        climb.centre = tidy(blocks::gossiped(i)); // The order was in ppm; the base fee counts too.
+    }
     climb.block.observe(&seen, i);
     climb.purse.observe(i);
     if i.now >= climb.block.until {
@@ -161,7 +168,8 @@ impl Climb {
     }
 
     pub(super) fn wake(&mut self, now: Time) {
-        if matches!(self.step, Step::Hold | Step::Drift) {
+        let young = now.hours_since(self.block.start) < WAKE_HOURS;
+        if self.step == Step::Hold || self.step == Step::Drift && !young {
             self.block.until = self.block.until.min(now);
         }
     }
@@ -204,6 +212,7 @@ impl Climb {
         match self.step {
             Step::Hold => self.begin_pair(i),
             Step::Drift if sample.is_some_and(|s| s.n > 0.0) => {
+                self.belief.settle(self.centre);
                 self.begin_pair(i);
                 self.begin_below();
             }
@@ -241,7 +250,8 @@ impl Climb {
     /// Has nobody paid for so long that the price is to blame? Only hours count in which payers could be served.
     fn is_dry(&self) -> bool {
         let Dry { exposure, rate } = self.dry;
-        exposure >= DRY_HOURS * 2.0 / 3.0 && (rate == 0.0 || exposure * rate >= DRY_EVENTS)
+        let enough = if rate > 0.0 { (DRY_EVENTS / rate).clamp(DRY_HOURS, DRY_HOURS_MOST) } else { DRY_HOURS };
+        exposure >= enough
     }
 
     /// A little down from where the fee is now, and never up again before somebody pays.
@@ -306,11 +316,12 @@ impl Climb {
         let run_out = self.purse.price(&posterior, i, low, high).filter(|_| !ample);
         self.aim = Aim { earns_most: Some(tidy(earns_most)), run_out: run_out.map(tidy) };
         let wanted = earns_most.max(run_out.unwrap_or(0.0));
-        let up = if run_out.is_some_and(|r| r > earns_most) { MOVE_RUN_OUT } else { MOVE };
+        let most = MOVE + self.delta - DELTA_MIN;
+        let up = if run_out.is_some_and(|r| r > earns_most) { most.max(MOVE_RUN_OUT) } else { most };
         let moved = match surprise {
             Some(Surprise::Price { up: true }) => MOVE,
             Some(Surprise::Price { up: false }) => -MOVE,
-            _ => (wanted / self.centre).ln().clamp(-MOVE, up),
+            _ => (wanted / self.centre).ln().clamp(-most, up),
         };
         self.centre = bounded(self.centre * moved.exp(), i);
     }

@@ -17,8 +17,8 @@ pub struct Memory {
     pub seen_until: Time,
     /// What was asked for last. `None`: nothing yet.
     pub(super) asked: Option<Asked>,
-    /// The channels that were priced last time: the fee of a new one is nobody's opinion.
-    pub(super) channels: Vec<ChannelId>,
+    /// The channels and their fees at the last decision. A channel that is not among them is new, and its fee nobody's opinion.
+    pub(super) channels: Vec<Known>,
     /// Share of amounts that could be sent at `seen_until`.
     pub(super) sendable: f64,
     /// A target that waits for being worth gossip.
@@ -35,13 +35,31 @@ pub struct Memory {
 pub(super) struct Asked {
     pub(super) at: Time,
     pub(super) fee: Ppm,
-    /// What was published until then: still there, if the change was not made.
-    pub(super) before: Ppm,
     /// The fee is one of congestion's.
     pub(super) congested: bool,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Known {
+    id: ChannelId,
+    fee: Ppm,
+}
+
 impl Memory {
+    pub(super) fn knows(&self, channel: &ChannelId) -> bool {
+        self.channels.iter().any(|k| k.id == *channel)
+    }
+
+    /// Has somebody set the fee lately?
+    pub(super) fn is_held(&self) -> bool {
+        self.climb.as_ref().is_some_and(Climb::is_held)
+    }
+
+    /// Is the published fee, or the one to be published, congestion's?
+    pub(super) fn is_congested(&self) -> bool {
+        self.episode.is_some() || self.asked.is_some_and(|a| a.congested)
+    }
+
     fn blank(now: Time) -> Memory {
         Memory {
             seen_until: now,
@@ -65,29 +83,32 @@ pub(super) fn recall(i: &FeeInputs, why: &mut Vec<Reason>) -> Memory {
         }
         Some(memory) => memory.clone(),
     };
-    if let Some((expected, found)) = changed_by_others(&memory, i) {
-        why.push(Reason::TakenOver { expected, found });
+    if let Some((before, found)) = changed_by_others(&memory, i) {
+        why.push(Reason::TakenOver { before, found });
         memory = taken_over(Some(&memory), found, i.now);
     }
-    memory.channels = i.channels.iter().map(|c| c.channel_id).collect();
+    memory.channels = i.channels.iter().map(|c| Known { id: c.channel_id, fee: c.ours.ppm }).collect();
     memory
 }
 
-/// The fee that we expected and the one that somebody set instead. A change of ours that was never made (a refusal, a dry
-/// run) leaves the fee before it, and that is nobody's opinion either.
+/// The fee that was there at the last decision, and the one that somebody has set since. A change that we asked for and that
+/// was never made (a refusal, a dry run) leaves the fee as it was, and that is nobody's opinion.
 fn changed_by_others(memory: &Memory, i: &FeeInputs) -> Option<(Ppm, Ppm)> {
-    let asked = memory.asked?;
-    let known = |c: &ChannelId| memory.channels.contains(c);
-    let odd =
-        i.channels.iter().filter(|c| known(&c.channel_id) && c.ours.ppm != asked.fee && c.ours.ppm != asked.before);
-    odd.max_by_key(|c| c.capacity).map(|c| (asked.fee, c.ours.ppm))
+    let asked = memory.asked.map(|a| a.fee);
+    let before = |id: &ChannelId| memory.channels.iter().find(|k| k.id == *id).map(|k| k.fee);
+    i.channels
+        .iter()
+        .filter(|c| asked != Some(c.ours.ppm))
+        .filter_map(|c| before(&c.channel_id).filter(|fee| *fee != c.ours.ppm).map(|fee| (c.capacity, fee, c.ours.ppm)))
+        .max_by_key(|(capacity, ..)| *capacity)
+        .map(|(_, before, found)| (before, found))
 }
 
 /// An operator, or another program, has set `fee`: it holds for at least one block, and then the climb goes on from there.
 pub fn taken_over(memory: Option<&Memory>, fee: Ppm, now: Time) -> Memory {
     let memory = memory.cloned().unwrap_or_else(|| Memory::blank(now));
     Memory {
-        asked: Some(Asked { at: now, fee, before: fee, congested: false }),
+        asked: Some(Asked { at: now, fee, congested: false }),
         pending: None,
         episode: None,
         woken: false,
@@ -111,7 +132,7 @@ pub fn debug(memory: &Memory) -> Value {
     json!({
         "seen_until": memory.seen_until.to_string(),
         "asked": memory.asked.map(|a| json!({
-            "at": a.at.to_string(), "fee_ppm": a.fee, "before_ppm": a.before, "congested": a.congested,
+            "at": a.at.to_string(), "fee_ppm": a.fee, "congested": a.congested,
         })),
         "sendable_share": memory.sendable,
         "pending": memory.pending,

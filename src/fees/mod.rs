@@ -134,9 +134,11 @@ impl Tuning {
 }
 
 impl FeeInputs<'_> {
-    /// The fee that the network knows: that of the largest channel, where channels differ.
+    /// The fee that the network knows: that of the largest channel, where channels differ; a new one has not been asked.
     fn published(&self) -> Ppm {
-        self.channels.iter().max_by_key(|c| c.capacity).map_or(self.tuning.bottom(), |c| c.ours.ppm)
+        let known = |c: &Channel| self.memory.is_some_and(|m| m.knows(&c.channel_id));
+        let speaker = self.channels.iter().max_by_key(|c| (known(c), c.capacity));
+        speaker.map_or(self.tuning.bottom(), |c| c.ours.ppm)
     }
 
     fn local(&self) -> f64 {

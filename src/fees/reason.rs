@@ -20,7 +20,7 @@ pub enum Reason {
         fee: Ppm,
     },
     TakenOver {
-        expected: Ppm,
+        before: Ppm,
         found: Ppm,
     },
     Congestion {
@@ -173,8 +173,8 @@ impl fmt::Display for Reason {
         match self {
             Reason::ByHand { fee } => write!(f, "set to {fee} by hand"),
             Reason::FirstSeen { fee } => write!(f, "priced for the first time: starts at {fee}"),
-            Reason::TakenOver { expected, found } => {
-                write!(f, "somebody set {found} where we had {expected}: that is the new centre")
+            Reason::TakenOver { before, found } => {
+                write!(f, "somebody changed {before} to {found}: it holds for a block and is the new centre")
             }
             Reason::Congestion { used, threshold, slots } => congestion(f, *used, *threshold, *slots),
             Reason::HillClimb { .. } => self.hill_climb(f),

@@ -9,9 +9,8 @@ const STRONGEST: f64 = 3.0;
 /// `fee` times 3^(1 - r/t) while the local share r is below the threshold t.
 pub(super) fn stage(memory: &Memory, i: &FeeInputs, fee: f64, why: &mut Vec<Reason>) -> f64 {
     let (local, threshold) = (i.local_share(), i.tuning.scarcity_threshold);
-    let held = memory.climb.as_ref().is_some_and(super::hill_climb::Climb::is_held);
     let virgin = virgin(i);
-    let factor = if i.tuning.scarcity && !virgin && !held { factor(local, threshold) } else { 1.0 };
+    let factor = if i.tuning.scarcity && !virgin && !memory.is_held() { factor(local, threshold) } else { 1.0 };
     why.push(Reason::Scarcity {
         enabled: i.tuning.scarcity,
         virgin,

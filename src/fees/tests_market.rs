@@ -24,6 +24,8 @@ struct Outcome {
     earned: Vec<f64>,
     updates: usize,
     fees: Vec<u32>,
+    /// What the learner said at noon.
+    said: Vec<String>,
 }
 
 impl Payers {
@@ -31,15 +33,13 @@ impl Payers {
         Payers { demand, mean_sat: 50_000.0, sigma: 0.0, inflow: None, daily: false }
     }
 
-    fn amounts(&self, rng: &mut ChaCha8Rng, fee: f64, now: Time) -> Vec<u64> {
+    /// What could be had in half an hour: (amount in msat, how dear it may be: 0 any fee, 1 none). The same whatever the fee,
+    /// so that policies are compared over the same payers.
+    fn payments(&self, rng: &mut ChaCha8Rng, now: Time) -> Vec<(u64, f64)> {
         let hour = (now.hour().rem_euclid(24)) as f64;
         let swing = if self.daily { 1.0 + 0.6 * (hour / 24.0 * std::f64::consts::TAU).sin() } else { 1.0 };
-        let expected = (self.demand)(fee) * swing / self.mean_sat;
-        if expected <= 0.0 {
-            return vec![];
-        }
-        let n: f64 = Poisson::new(expected).unwrap().sample(rng);
-        (0..crate::domain::units::to_u64_rounded(n)).map(|_| self.amount(rng)).collect()
+        let n: f64 = Poisson::new((self.demand)(0.0) * swing / self.mean_sat).unwrap().sample(rng);
+        (0..crate::domain::units::to_u64_rounded(n)).map(|_| (self.amount(rng), rng.random())).collect()
     }
 
     fn amount(&self, rng: &mut ChaCha8Rng) -> u64 {
@@ -59,7 +59,7 @@ impl Payers {
         sample.sort();
         s.market.amounts = sample;
         let mut sets: Vec<Time> = vec![];
-        let mut out = Outcome { earned: vec![0.0; days as usize], updates: 0, fees: vec![] };
+        let mut out = Outcome { earned: vec![0.0; days as usize], updates: 0, fees: vec![], said: vec![] };
         for cycle in 0..days * 48 {
             s.now = START.plus_secs(1800 * i64::from(cycle));
             s.updates.ordinary = sets.iter().filter(|t| s.now.hours_since(**t) < 24.0).count() as u32;
@@ -69,12 +69,20 @@ impl Payers {
                     s.channels[0].ours.ppm = decision.target;
                     sets.push(s.now);
                 }
+                if cycle % 48 == 24 {
+                    let learner = decision.why.iter().find(|r| r.stage() == "hill_climb").unwrap();
+                    out.said.push(format!("local {:.2} {learner}", s.channels[0].local_share().get()));
+                }
                 s.memory = Some(decision.memory);
             }
             let fee = s.channels[0].ours.ppm;
             out.fees.push(fee.0);
             s.observed = Observed { from: s.now, to: s.now.plus_secs(1800), ..Observed::default() };
-            for amount in self.amounts(&mut rng, fee.as_f64(), s.now) {
+            let stay = (self.demand)(fee.as_f64()) / (self.demand)(0.0);
+            for (amount, patience) in self.payments(&mut rng, s.now) {
+                if patience >= stay {
+                    continue;
+                }
                 s.observed.events += 1.0;
                 if self.inflow.is_none() || amount <= s.channels[0].spendable.0 {
                     s.observed.out_msat += amount as f64;
@@ -124,20 +132,20 @@ fn the_climb_finds_the_top() {
         let (shares, updates) = shares(start, 0..8);
         let mean = shares.iter().sum::<f64>() / shares.len() as f64;
         let worst = shares.iter().copied().fold(f64::INFINITY, f64::min);
-        println!("from {start}: mean {mean:.3} worst {worst:.3} most updates {updates}");
+        println!("from {start}: {shares:.2?} mean {mean:.3} worst {worst:.3} most updates {updates}");
     }
 }
 
-/// A table for whoever tunes: cargo test --lib fees::tests_market::trace -- --ignored --nocapture
+/// What the learner does from day to day: cargo test --lib fees::tests_market::trace -- --ignored --nocapture
 #[test]
 #[ignore = "prints, proves nothing"]
 fn trace() {
-    for start in [100, 900, 2000] {
-        let run = Payers::steady(linear).run(start, 20, 1, false);
-        println!("start {start}");
-        for (day, fees) in run.fees.chunks(48).enumerate() {
-            println!("  day {day}: {} {} earned {:.0}", fees[0], fees[24], run.earned[day] / 1000.0);
-        }
+    let market = std::env::var("MARKET").unwrap_or_default();
+    let number = |name: &str, usual: u64| std::env::var(name).ok().and_then(|n| n.parse().ok()).unwrap_or(usual);
+    let payers = markets().into_iter().find(|m| m.0 == market).map_or(Payers::steady(linear), |m| m.1);
+    let run = payers.run(u32::try_from(number("START", 2000)).unwrap(), 60, number("SEED", 1), false);
+    for (day, fees) in run.fees.chunks(48).enumerate() {
+        println!("day {day}: {} {} earned {:.0}; {}", fees[0], fees[24], run.earned[day] / 1000.0, run.said[day]);
     }
 }
 

@@ -1,33 +1,64 @@
-//! The only SQL: what happened, what was decided, what was learned. One SQLite file, one writer.
+//! The only SQL: what happened, what was decided, what was learned. One SQLite file, one writer. It never decides anything,
+//! never reads a clock, and never counts a thing twice.
 
-use std::collections::HashMap;
-use std::path::Path;
+mod bulk;
+mod channels;
+mod check;
+mod demand;
+mod fees;
+mod flows;
+mod forwards;
+mod memo;
+mod notes;
+mod open;
+mod overrides;
+mod reputation;
+mod rollups;
+mod transfers;
 
-use crate::domain::{
-    Channel, ChannelId, ChannelName, Flow, Forward, ForwardIndex, Identity, Msat, PeerId, Ppm, Scid, Time,
-};
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use sqlx::pool::PoolConnection;
+use sqlx::{Connection as _, Sqlite, SqliteConnection, SqlitePool, Transaction};
+use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
+
+use crate::domain::{ChannelId, Msat, PeerId, Ppm, Time};
 use crate::flow::DaySum;
 
-#[derive(Clone, Debug)]
-pub struct Ledger {}
+use memo::Memo;
+pub use open::{OpenError, peek};
 
-/// Why a ledger was not opened. The file is as it was.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    #[error("'{path}' is a SQLite file of another program; give another path in 'revenue-ops-db-path'")]
-    NotOurs { path: String },
-    #[error("'{path}' is not a SQLite file; give another path in 'revenue-ops-db-path'")]
-    NotSqlite { path: String },
-    #[error(
-        "'{path}' belongs to node {theirs}, and this is {ours}; give each node its own path in 'revenue-ops-db-path'"
-    )]
-    OtherNode { path: String, theirs: String, ours: String },
-    #[error(
-        "'{path}' was written by a newer version (schema {theirs}; this version knows {ours}); update cl-revenue-ops"
-    )]
-    Newer { path: String, theirs: i64, ours: i64 },
-    #[error("'{path}' cannot be opened: {why}")]
-    Broken { path: String, why: String },
+/// A handle; clones share one file.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    /// `None` once the ledger is closed.
+    writer: Mutex<Option<Writer>>,
+    /// `None` for a ledger in memory, whose only connection is the writer's.
+    readers: Option<SqlitePool>,
+}
+
+/// The one connection that writes.
+#[derive(Debug)]
+struct Writer {
+    conn: SqliteConnection,
+    /// What the writer need not look up again. Taken out during a transaction and put back after the commit, so whatever
+    /// ends a transaction early also ends the memo.
+    memo: Option<Memo>,
+}
+
+/// A connection to read from.
+enum Reader<'a> {
+    Pooled(PoolConnection<Sqlite>),
+    Shared(MappedMutexGuard<'a, Writer>),
 }
 
 /// What came of recording a batch of forwards.
@@ -158,155 +189,57 @@ pub struct ChannelTotals {
     pub starved: u64,
 }
 
-#[expect(clippy::unused_async, unused_variables, reason = "bodies come next")]
 impl Ledger {
-    pub async fn open(path: &Path, owner: &Identity, now: Time) -> Result<Ledger, OpenError> {
-        todo!()
-    }
-    /// A ledger that is gone when it is dropped: simulations and tests.
-    pub async fn in_memory(owner: &Identity, now: Time) -> anyhow::Result<Ledger> {
-        todo!()
-    }
-    /// Writes everything to the main file and closes it.
-    pub async fn close(&self) {
-        todo!()
+    async fn writer(&self) -> anyhow::Result<MappedMutexGuard<'_, Writer>> {
+        let guard = self.inner.writer.lock().await;
+        MutexGuard::try_map(guard, Option::as_mut).map_err(|_| anyhow::anyhow!("the ledger is closed"))
     }
 
-    /// Takes in the node's list of channels: names, peers, and every scid that a channel has had.
-    pub async fn note_channels(&self, now: Time, channels: &[Channel]) -> anyhow::Result<()> {
-        todo!()
+    async fn reader(&self) -> anyhow::Result<Reader<'_>> {
+        match &self.inner.readers {
+            Some(pool) => Ok(Reader::Pooled(pool.acquire().await.context("reading the ledger")?)),
+            None => Ok(Reader::Shared(self.writer().await?)),
+        }
     }
-    /// Short channel ids seen in forwards whose channel is not known yet and was not asked for before.
-    pub async fn unknown_scids(&self, limit: u32) -> anyhow::Result<Vec<Scid>> {
-        todo!()
-    }
-    /// Says which channel an scid belongs to (`None`: the node does not know); its forwards move to that channel.
-    pub async fn name_scid(&self, scid: Scid, name: Option<&ChannelName>) -> anyhow::Result<()> {
-        todo!()
+}
+
+impl Writer {
+    /// A transaction that writes; it waits for the lock now, not in its middle.
+    async fn begin(&mut self) -> sqlx::Result<Transaction<'_, Sqlite>> {
+        self.conn.begin_with("BEGIN IMMEDIATE").await
     }
 
-    /// Takes in forwards, each once, and in the same transaction how far the node's list has been read.
-    pub async fn record_forwards(
-        &self,
-        batch: &[Forward],
-        read_to: Option<(ForwardIndex, u64)>,
-    ) -> anyhow::Result<Recorded> {
-        todo!()
+    async fn take_memo(&mut self) -> anyhow::Result<Memo> {
+        match self.memo.take() {
+            Some(memo) => Ok(memo),
+            None => Memo::load(&mut self.conn).await,
+        }
     }
-    pub async fn positions(&self) -> anyhow::Result<Positions> {
-        todo!()
-    }
-    /// Created indexes of forwards received before `before` that are only known as offered, oldest first.
-    pub async fn unresolved(&self, before: Time, limit: u32) -> anyhow::Result<Vec<u64>> {
-        todo!()
-    }
-    /// Drops single forwards received before `before`, at most `limit`; hourly sums stay. Returns how many went.
-    pub async fn drop_forwards(&self, before: Time, limit: u32) -> anyhow::Result<u64> {
-        todo!()
-    }
+}
 
-    /// Daily sums of every channel over the last `window_days` x 24 hours.
-    pub async fn day_sums(&self, now: Time, window_days: u64) -> anyhow::Result<HashMap<ChannelId, ChannelDays>> {
-        todo!()
+impl Reader<'_> {
+    fn conn(&mut self) -> &mut SqliteConnection {
+        match self {
+            Reader::Pooled(conn) => conn,
+            Reader::Shared(writer) => &mut writer.conn,
+        }
     }
-    pub async fn record_flows(&self, now: Time, flows: &[(ChannelId, Flow)]) -> anyhow::Result<()> {
-        todo!()
-    }
-    /// The last analysis of each channel.
-    pub async fn flows(&self) -> anyhow::Result<HashMap<ChannelId, (Time, Flow)>> {
-        todo!()
-    }
-    /// Lifetime sums of each channel, from the rollups' own totals.
-    pub async fn totals(&self) -> anyhow::Result<HashMap<ChannelId, ChannelTotals>> {
-        todo!()
-    }
+}
 
-    /// Forwards that were settled, or failed for our lack of balance, after `from` and not after `to`.
-    pub async fn demand(&self, from: Time, to: Time) -> anyhow::Result<Vec<Demand>> {
-        todo!()
-    }
-    /// Msat that came in by each channel with settled forwards after `from` and not after `to`.
-    pub async fn inflow(&self, from: Time, to: Time) -> anyhow::Result<HashMap<ChannelId, u64>> {
-        todo!()
-    }
-    /// Outgoing amounts of the newest settled forwards of the node.
-    pub async fn recent_amounts(&self, limit: u32) -> anyhow::Result<Vec<Msat>> {
-        todo!()
-    }
-    /// Settled forwards of the whole node per hour (hours since 1970), from `from` on.
-    pub async fn node_hours(&self, from: Time) -> anyhow::Result<Vec<(i64, u64)>> {
-        todo!()
-    }
+/// Counts and amounts as SQLite keeps them. Nothing that exists comes near the limit of 9.2e18 msat.
+fn signed(value: u64) -> anyhow::Result<i64> {
+    i64::try_from(value).with_context(|| format!("{value} is more than a ledger can hold"))
+}
 
-    /// Forgets the part `1 - decay` of every peer's record and adds what happened since the last time.
-    pub async fn update_reputation(&self, now: Time, decay: f64) -> anyhow::Result<()> {
-        todo!()
-    }
-    pub async fn reputations(&self) -> anyhow::Result<HashMap<PeerId, Reputation>> {
-        todo!()
-    }
+/// Sums are never negative; if a damaged file says so, nothing is the safe reading.
+fn unsigned(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}
 
-    /// What pricing remembers of each peer, as the JSON that was saved.
-    pub async fn memories(&self) -> anyhow::Result<HashMap<PeerId, String>> {
-        todo!()
-    }
-    /// One transaction: memories, each channel's last decision, and for ever each change.
-    pub async fn record_fees(&self, now: Time, memories: &[(PeerId, String)], rows: &[FeeRow]) -> anyhow::Result<()> {
-        todo!()
-    }
-    /// Changes that the node confirmed, per channel, since `since`; dry ones count too.
-    pub async fn changes_since(&self, since: Time) -> anyhow::Result<HashMap<ChannelId, ChangeCount>> {
-        todo!()
-    }
-    /// The last decision of each channel.
-    pub async fn last_decisions(&self) -> anyhow::Result<HashMap<ChannelId, FeeRow>> {
-        todo!()
-    }
-    /// The newest changes (set, dry or failed), newest first, with their row ids.
-    pub async fn recent_changes(&self, limit: u32) -> anyhow::Result<Vec<(i64, FeeRow)>> {
-        todo!()
-    }
+fn channel_id(bytes: Vec<u8>) -> anyhow::Result<ChannelId> {
+    bytes.try_into().map(ChannelId).map_err(|_| anyhow::anyhow!("a channel id in the ledger has not 32 bytes"))
+}
 
-    /// State of a node-wide stage, as the JSON that was saved under `name`.
-    pub async fn note(&self, name: &str) -> anyhow::Result<Option<String>> {
-        todo!()
-    }
-    pub async fn save_note(&self, now: Time, name: &str, text: &str) -> anyhow::Result<()> {
-        todo!()
-    }
-    pub async fn record_feerate(&self, now: Time, sat_per_kvb: u64) -> anyhow::Result<()> {
-        todo!()
-    }
-    /// Mean of the feerates recorded since `since`; `None` if there are none. Older ones than 48 h before `now` go.
-    pub async fn feerate_average(&self, since: Time) -> anyhow::Result<Option<f64>> {
-        todo!()
-    }
-
-    pub async fn overrides(&self) -> anyhow::Result<Vec<OverrideRow>> {
-        todo!()
-    }
-    /// Keeps an option; returns the new version.
-    pub async fn set_override(&self, now: Time, key: &str, value: &str) -> anyhow::Result<i64> {
-        todo!()
-    }
-    /// Forgets an option; `None` if there was none, otherwise the new version.
-    pub async fn clear_override(&self, now: Time, key: &str) -> anyhow::Result<Option<i64>> {
-        todo!()
-    }
-    /// Version of the settings: grows with every change.
-    pub async fn config_version(&self) -> anyhow::Result<i64> {
-        todo!()
-    }
-
-    /// Records a transfer; `false` if its key was there already (nothing changes then).
-    pub async fn record_transfer(&self, transfer: &Transfer) -> anyhow::Result<bool> {
-        todo!()
-    }
-    /// What has come into the account minus what has left it.
-    pub async fn balance_of(&self, account: &str) -> anyhow::Result<i64> {
-        todo!()
-    }
-    pub async fn check(&self, now: Time) -> anyhow::Result<LedgerCheck> {
-        todo!()
-    }
+fn peer_id(bytes: Vec<u8>) -> anyhow::Result<PeerId> {
+    bytes.try_into().map(PeerId).map_err(|_| anyhow::anyhow!("a node id in the ledger has not 33 bytes"))
 }

@@ -1,0 +1,151 @@
+//! What was decided about fees: the last decision of every channel, every change for ever, and what pricing remembers of each peer.
+
+use std::collections::HashMap;
+
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
+
+use super::bulk::{Bulk, Cell};
+use super::{ChangeCount, FeeOutcomeKind, FeeRow, Ledger, channel_id, channels, peer_id};
+use crate::domain::{ChannelId, PeerId, Ppm, Time};
+
+// What did not change is not written: a quiet node leaves its disk in peace.
+const MEMORIES: Bulk = Bulk {
+    head: "INSERT INTO memories (peer, memory, at)",
+    tail: "ON CONFLICT DO UPDATE SET memory = excluded.memory, at = excluded.at WHERE memory IS NOT excluded.memory",
+};
+
+const DECISIONS: Bulk = Bulk {
+    head: "INSERT OR REPLACE INTO decisions (channel, peer, at, old, new, outcome, manual, urgent, summary, why)",
+    tail: "",
+};
+
+const CHANGES: Bulk =
+    Bulk { head: "INSERT INTO changes (channel, peer, at, old, new, outcome, manual, urgent, summary, why)", tail: "" };
+
+impl Ledger {
+    /// What pricing remembers of each peer, as the JSON that was saved.
+    pub async fn memories(&self) -> anyhow::Result<HashMap<PeerId, String>> {
+        let mut reader = self.reader().await?;
+        let rows: Vec<(Vec<u8>, String)> =
+            sqlx::query_as("SELECT peer, memory FROM memories").fetch_all(reader.conn()).await?;
+        rows.into_iter().map(|(peer, memory)| Ok((peer_id(peer)?, memory))).collect()
+    }
+
+    /// One transaction: memories, each channel's last decision, and for ever each change.
+    pub async fn record_fees(&self, now: Time, memories: &[(PeerId, String)], rows: &[FeeRow]) -> anyhow::Result<()> {
+        let mut writer = self.writer().await?;
+        let mut memo = writer.take_memo().await?;
+        let mut tx = writer.begin().await?;
+        let lines: Vec<_> =
+            memories.iter().map(|(peer, memory)| [Cell::Blob(&peer.0), Cell::Text(memory), Cell::Int(now.0)]).collect();
+        MEMORIES.write(&mut tx, &lines).await?;
+        let mut decisions = Vec::with_capacity(rows.len());
+        for row in rows {
+            let id = channels::known_channel(&mut tx, &mut memo, row.channel, Some(row.peer), None).await?;
+            decisions.push(cells(id, row));
+        }
+        DECISIONS.write(&mut tx, &decisions).await?;
+        let changed = |row: &FeeRow| row.outcome != FeeOutcomeKind::Kept;
+        let changes: Vec<_> =
+            decisions.iter().zip(rows).filter(|(_, row)| changed(row)).map(|(cells, _)| *cells).collect();
+        CHANGES.write(&mut tx, &changes).await?;
+        tx.commit().await?;
+        writer.memo = Some(memo);
+        Ok(())
+    }
+
+    /// Changes that the node confirmed, per channel, since `since`; dry ones count too.
+    pub async fn changes_since(&self, since: Time) -> anyhow::Result<HashMap<ChannelId, ChangeCount>> {
+        let mut reader = self.reader().await?;
+        let rows: Vec<(Vec<u8>, i64, i64)> = sqlx::query_as(
+            "SELECT channel_id, SUM(NOT urgent), SUM(urgent) FROM changes CROSS JOIN channels ON channels.id = channel
+             WHERE at >= ? AND outcome IN (1, 2) GROUP BY channel",
+        )
+        .bind(since.0)
+        .fetch_all(reader.conn())
+        .await?;
+        rows.into_iter()
+            .map(|(id, ordinary, urgent)| {
+                let count = ChangeCount { ordinary: u32::try_from(ordinary)?, urgent: u32::try_from(urgent)? };
+                Ok((channel_id(id)?, count))
+            })
+            .collect()
+    }
+
+    /// The last decision of each channel.
+    pub async fn last_decisions(&self) -> anyhow::Result<HashMap<ChannelId, FeeRow>> {
+        let mut reader = self.reader().await?;
+        let rows = sqlx::query(
+            "SELECT channel AS id, channel_id, decisions.peer, at, old, new, outcome, manual, urgent, summary, why
+             FROM decisions JOIN channels ON channels.id = channel",
+        )
+        .fetch_all(reader.conn())
+        .await?;
+        rows.iter().map(fee_row).map(|row| row.map(|(_, row)| (row.channel, row))).collect()
+    }
+
+    /// The newest changes (set, dry or failed), newest first, with their row ids.
+    pub async fn recent_changes(&self, limit: u32) -> anyhow::Result<Vec<(i64, FeeRow)>> {
+        let mut reader = self.reader().await?;
+        let rows = sqlx::query(
+            "SELECT changes.id, channel_id, changes.peer, at, old, new, outcome, manual, urgent, summary, why
+             FROM changes CROSS JOIN channels ON channels.id = channel ORDER BY changes.id DESC LIMIT ?",
+        )
+        .bind(limit)
+        .fetch_all(reader.conn())
+        .await?;
+        rows.iter().map(fee_row).collect()
+    }
+}
+
+fn cells(id: i64, row: &FeeRow) -> [Cell<'_>; 10] {
+    [
+        Cell::Int(id),
+        Cell::Blob(&row.peer.0),
+        Cell::Int(row.at.0),
+        Cell::Int(i64::from(row.old.0)),
+        Cell::Int(i64::from(row.new.0)),
+        Cell::Int(code(row.outcome)),
+        Cell::Int(i64::from(row.manual)),
+        Cell::Int(i64::from(row.urgent)),
+        Cell::Text(&row.summary),
+        Cell::Text(&row.why),
+    ]
+}
+
+fn fee_row(row: &SqliteRow) -> anyhow::Result<(i64, FeeRow)> {
+    let ppm = |column: usize| anyhow::Ok(Ppm(u32::try_from(row.try_get::<i64, _>(column)?)?));
+    let fee = FeeRow {
+        channel: channel_id(row.try_get(1)?)?,
+        peer: peer_id(row.try_get(2)?)?,
+        at: Time(row.try_get(3)?),
+        old: ppm(4)?,
+        new: ppm(5)?,
+        outcome: outcome(row.try_get(6)?)?,
+        manual: row.try_get(7)?,
+        urgent: row.try_get(8)?,
+        summary: row.try_get(9)?,
+        why: row.try_get(10)?,
+    };
+    Ok((row.try_get(0)?, fee))
+}
+
+fn code(outcome: FeeOutcomeKind) -> i64 {
+    match outcome {
+        FeeOutcomeKind::Kept => 0,
+        FeeOutcomeKind::Set => 1,
+        FeeOutcomeKind::Dry => 2,
+        FeeOutcomeKind::Failed => 3,
+    }
+}
+
+fn outcome(code: i64) -> anyhow::Result<FeeOutcomeKind> {
+    Ok(match code {
+        0 => FeeOutcomeKind::Kept,
+        1 => FeeOutcomeKind::Set,
+        2 => FeeOutcomeKind::Dry,
+        3 => FeeOutcomeKind::Failed,
+        other => anyhow::bail!("outcome {other} of a fee decision in the ledger is unknown"),
+    })
+}

@@ -1,0 +1,150 @@
+//! Sums over hours and over a channel's life, and the last flow analysis. All from rollups: single forwards may be gone.
+
+use std::collections::HashMap;
+
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
+
+use super::bulk::{Bulk, Cell};
+use super::{ChannelDays, ChannelTotals, Ledger, channel_id, channels, signed, unsigned};
+use crate::domain::{ChannelId, Flow, Time};
+use crate::flow::DaySum;
+
+const FLOWS: Bulk = Bulk {
+    head:
+        "INSERT OR REPLACE INTO flows (channel, at, class, out_per_day, in_per_day, net, turnover, velocity, confidence,
+           forwards, last_forward)",
+    tail: "",
+};
+
+impl Ledger {
+    /// Daily sums of every channel over the last `window_days` x 24 hours. The hour that `now` lies in counts as the newest of
+    /// them. Channels that nobody could name are here too, by the id of their placeholder.
+    pub async fn day_sums(&self, now: Time, window_days: u64) -> anyhow::Result<HashMap<ChannelId, ChannelDays>> {
+        let mut reader = self.reader().await?;
+        let rows: Vec<(Vec<u8>, i64, i64, i64, i64, i64)> = sqlx::query_as(
+            "SELECT c.channel_id, s.age, s.in_msat, s.out_msat, s.in_count, s.out_count
+             FROM (SELECT channel, (?1 - hour) / 24 AS age, SUM(in_msat) AS in_msat, SUM(out_msat) AS out_msat,
+                       SUM(in_count) AS in_count, SUM(out_count) AS out_count
+                   FROM rollups WHERE hour > ?1 - ?2 AND hour <= ?1 GROUP BY channel, age) AS s
+             JOIN channels AS c ON c.id = s.channel
+             WHERE s.in_count + s.out_count > 0 ORDER BY s.channel, s.age",
+        )
+        .bind(now.hour())
+        .bind(signed(window_days)?.saturating_mul(24))
+        .fetch_all(reader.conn())
+        .await?;
+        let mut sums: HashMap<ChannelId, ChannelDays> = HashMap::new();
+        for (id, age, in_msat, out_msat, in_count, out_count) in rows {
+            sums.entry(channel_id(id)?).or_default().days.push(DaySum {
+                age_days: u32::try_from(age)?,
+                in_msat: unsigned(in_msat),
+                out_msat: unsigned(out_msat),
+                in_count: unsigned(in_count),
+                out_count: unsigned(out_count),
+            });
+        }
+        let newest: Vec<(Vec<u8>, i64)> = sqlx::query_as(
+            "SELECT channel_id, last_forward FROM totals JOIN channels ON channels.id = channel WHERE last_forward IS NOT NULL",
+        )
+        .fetch_all(reader.conn())
+        .await?;
+        for (id, at) in newest {
+            sums.entry(channel_id(id)?).or_default().last_forward = Some(Time(at));
+        }
+        Ok(sums)
+    }
+
+    pub async fn record_flows(&self, now: Time, flows: &[(ChannelId, Flow)]) -> anyhow::Result<()> {
+        let mut writer = self.writer().await?;
+        let mut memo = writer.take_memo().await?;
+        let mut tx = writer.begin().await?;
+        let mut rows = Vec::with_capacity(flows.len());
+        for (channel, flow) in flows {
+            let id = channels::known_channel(&mut tx, &mut memo, *channel, None, None).await?;
+            rows.push([
+                Cell::Int(id),
+                Cell::Int(now.0),
+                Cell::Text(flow.class.name()),
+                Cell::Real(flow.out_per_day),
+                Cell::Real(flow.in_per_day),
+                Cell::Real(flow.net),
+                Cell::Real(flow.turnover),
+                Cell::Real(flow.velocity),
+                Cell::Real(flow.confidence),
+                Cell::Int(signed(flow.forwards)?),
+                Cell::Maybe(flow.last_forward.map(|t| t.0)),
+            ]);
+        }
+        FLOWS.write(&mut tx, &rows).await?;
+        tx.commit().await?;
+        writer.memo = Some(memo);
+        Ok(())
+    }
+
+    /// The last analysis of each channel.
+    pub async fn flows(&self) -> anyhow::Result<HashMap<ChannelId, (Time, Flow)>> {
+        let mut reader = self.reader().await?;
+        let rows = sqlx::query(
+            "SELECT channel_id, at, class, out_per_day, in_per_day, net, turnover, velocity, confidence, forwards,
+                 last_forward
+             FROM flows JOIN channels ON channels.id = channel",
+        )
+        .fetch_all(reader.conn())
+        .await?;
+        rows.iter().map(|row| Ok((channel_id(row.try_get(0)?)?, (Time(row.try_get(1)?), flow(row)?)))).collect()
+    }
+
+    /// Lifetime sums of each channel, from the rollups' own totals. Channels that nobody could name are here too, by the id of
+    /// their placeholder, so that the whole is whole.
+    pub async fn totals(&self) -> anyhow::Result<HashMap<ChannelId, ChannelTotals>> {
+        let mut reader = self.reader().await?;
+        let rows = sqlx::query(
+            "SELECT channel_id, out_msat, in_msat, out_count, in_count, earned_msat, brought_msat, failed, local_failed, starved
+             FROM totals JOIN channels ON channels.id = channel",
+        )
+        .fetch_all(reader.conn())
+        .await?;
+        rows.iter().map(|row| Ok((channel_id(row.try_get(0)?)?, totals(row)?))).collect()
+    }
+
+    /// Settled forwards of the whole node per hour (hours since 1970), from the hour of `from` on. Hours without any are left out.
+    pub async fn node_hours(&self, from: Time) -> anyhow::Result<Vec<(i64, u64)>> {
+        let mut reader = self.reader().await?;
+        let rows: Vec<(i64, i64)> =
+            sqlx::query_as("SELECT hour, settled FROM node_hours WHERE hour >= ? AND settled > 0 ORDER BY hour")
+                .bind(from.hour())
+                .fetch_all(reader.conn())
+                .await?;
+        Ok(rows.into_iter().map(|(hour, settled)| (hour, unsigned(settled))).collect())
+    }
+}
+
+fn flow(row: &SqliteRow) -> anyhow::Result<Flow> {
+    Ok(Flow {
+        class: row.try_get::<String, _>(2)?.parse().map_err(anyhow::Error::msg)?,
+        out_per_day: row.try_get(3)?,
+        in_per_day: row.try_get(4)?,
+        net: row.try_get(5)?,
+        turnover: row.try_get(6)?,
+        velocity: row.try_get(7)?,
+        confidence: row.try_get(8)?,
+        forwards: unsigned(row.try_get(9)?),
+        last_forward: row.try_get::<Option<i64>, _>(10)?.map(Time),
+    })
+}
+
+fn totals(row: &SqliteRow) -> anyhow::Result<ChannelTotals> {
+    let sum = |column: usize| row.try_get(column).map(unsigned);
+    Ok(ChannelTotals {
+        out_msat: sum(1)?,
+        in_msat: sum(2)?,
+        out_count: sum(3)?,
+        in_count: sum(4)?,
+        fees_earned_msat: sum(5)?,
+        fees_brought_msat: sum(6)?,
+        failed: sum(7)?,
+        local_failed: sum(8)?,
+        starved: sum(9)?,
+    })
+}

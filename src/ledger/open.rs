@@ -1,0 +1,250 @@
+//! Opening and closing the file. What is not ours is refused before anything is written: neither the file nor anything beside
+//! it changes.
+
+use std::borrow::Cow;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{ErrorKind, Read as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, SqlSafeStr as _, SqliteConnection, SqlitePool};
+use tokio::sync::Mutex;
+
+use super::{Inner, Ledger, Writer, peer_id};
+use crate::domain::{Identity, Time};
+
+/// Written into the header of our files ("clRO"): how we know them again.
+const APPLICATION_ID: i32 = 0x636c_524f;
+
+/// All migrations, in order. Released ones are never edited.
+pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "ledger", include_str!("migrations/0001_ledger.sql"))];
+
+const MAGIC: &[u8] = b"SQLite format 3\0";
+
+/// Why a ledger was not opened. The file is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("'{path}' is a SQLite file of another program; give another path in 'revenue-ops-db-path'")]
+    NotOurs { path: String },
+    #[error("'{path}' is not a SQLite file; give another path in 'revenue-ops-db-path'")]
+    NotSqlite { path: String },
+    #[error(
+        "'{path}' belongs to node {theirs}, and this is {ours}; give each node its own path in 'revenue-ops-db-path'"
+    )]
+    OtherNode { path: String, theirs: String, ours: String },
+    #[error(
+        "'{path}' was written by a newer version (schema {theirs}; this version knows {ours}); update cl-revenue-ops"
+    )]
+    Newer { path: String, theirs: i64, ours: i64 },
+    #[error("'{path}' cannot be opened: {why}")]
+    Broken { path: String, why: String },
+}
+
+/// What is to be told apart before the file may be touched.
+enum Found {
+    Nothing,
+    /// By its header it is ours; what it says inside is yet to be read.
+    Sqlite,
+}
+
+/// Refuses a file that is no ledger of ours, or a newer one, by its first bytes: cheap enough for the start of a plugin.
+/// Whose ledger it is, only [`Ledger::open`] can tell.
+pub fn peek(path: &Path) -> Result<(), OpenError> {
+    look_at(path, &path.display().to_string()).map(drop)
+}
+
+impl Ledger {
+    pub async fn open(path: &Path, owner: &Identity, now: Time) -> Result<Ledger, OpenError> {
+        let name = path.display().to_string();
+        let broken = |error: anyhow::Error| OpenError::Broken { path: name.clone(), why: format!("{error:#}") };
+        match look_at(path, &name)? {
+            Found::Nothing => create(path).map_err(|error| broken(error.into()))?,
+            Found::Sqlite => read_first(path, &name, owner).await?,
+        }
+        claim(path).await.map_err(|error| broken(error.into()))?;
+        let mut conn = file(path)
+            .pragma("cache_size", "-8000")
+            .journal_mode(SqliteJournalMode::Wal)
+            .pragma("journal_size_limit", "16777216")
+            .connect()
+            .await
+            .map_err(|error| broken(error.into()))?;
+        prepare(&mut conn, owner, now).await.map_err(broken)?;
+        is_owner(&mut conn, &name, owner).await?;
+        let readers = readers(path).await.map_err(|error| broken(error.into()))?;
+        Ok(Ledger::of(conn, Some(readers)))
+    }
+
+    /// A ledger that is gone when it is dropped: simulations and tests.
+    pub async fn in_memory(owner: &Identity, now: Time) -> anyhow::Result<Ledger> {
+        let mut conn = SqliteConnectOptions::new()
+            .in_memory(true)
+            .foreign_keys(true)
+            .pragma("synchronous", "OFF")
+            .connect()
+            .await?;
+        prepare(&mut conn, owner, now).await?;
+        Ok(Ledger::of(conn, None))
+    }
+
+    /// Writes everything to the main file and closes it.
+    pub async fn close(&self) {
+        if let Some(readers) = &self.inner.readers {
+            readers.close().await;
+        }
+        let Some(mut writer) = self.inner.writer.lock().await.take() else { return };
+        if let Err(error) = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut writer.conn).await {
+            tracing::warn!("closing the ledger: {error}; the next start writes the rest to the main file");
+        }
+        if let Err(error) = writer.conn.close().await {
+            tracing::warn!("closing the ledger: {error}");
+        }
+    }
+
+    fn of(conn: SqliteConnection, readers: Option<SqlitePool>) -> Ledger {
+        let writer = Mutex::new(Some(Writer { conn, memo: None }));
+        Ledger { inner: Arc::new(Inner { writer, readers }) }
+    }
+}
+
+/// Reads the header as plain bytes: SQLite itself may leave files beside the one it looks at.
+fn look_at(path: &Path, name: &str) -> Result<Found, OpenError> {
+    let broken = |error: std::io::Error| OpenError::Broken { path: name.to_owned(), why: error.to_string() };
+    let mut header = Vec::with_capacity(100);
+    match File::open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Found::Nothing),
+        Err(error) => return Err(broken(error)),
+        Ok(file) => file.take(100).read_to_end(&mut header).map_err(broken)?,
+    };
+    if header.is_empty() {
+        return Ok(Found::Nothing);
+    }
+    if header.len() < 100 || !header.starts_with(MAGIC) {
+        return Err(OpenError::NotSqlite { path: name.to_owned() });
+    }
+    if header[68..72] == APPLICATION_ID.to_be_bytes() {
+        return Ok(Found::Sqlite);
+    }
+    // A file of no program, without a table, is free to take; but what waits in a write-ahead log cannot be seen from here.
+    if beside(path, "-wal").metadata().is_ok_and(|log| log.len() > 0) {
+        return Err(OpenError::NotOurs { path: name.to_owned() });
+    }
+    Ok(Found::Sqlite)
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// Only the node's own user may read where its money goes.
+fn create(path: &Path) -> std::io::Result<()> {
+    if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty() && !p.exists()) {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
+    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).map(|_| ())
+}
+
+/// Looks inside as at an immutable file: no lock, no log, no shared memory.
+async fn read_first(path: &Path, name: &str, owner: &Identity) -> Result<(), OpenError> {
+    let refused = |error: sqlx::Error| match &error {
+        // SQLITE_NOTADB
+        sqlx::Error::Database(e) if e.code().as_deref() == Some("26") => OpenError::NotSqlite { path: name.to_owned() },
+        _ => OpenError::Broken { path: name.to_owned(), why: error.to_string() },
+    };
+    let mut conn =
+        SqliteConnectOptions::new().filename(path).read_only(true).immutable(true).connect().await.map_err(refused)?;
+    let application: i32 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut conn).await.map_err(refused)?;
+    let tables: Vec<String> =
+        sqlx::query_scalar("SELECT name FROM sqlite_schema").fetch_all(&mut conn).await.map_err(refused)?;
+    let has = |table: &str| tables.iter().any(|t| t == table);
+    if application != APPLICATION_ID {
+        return if tables.is_empty() { Ok(()) } else { Err(OpenError::NotOurs { path: name.to_owned() }) };
+    }
+    if has("_sqlx_migrations") {
+        let theirs: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations")
+            .fetch_one(&mut conn)
+            .await
+            .map_err(refused)?;
+        let ours = MIGRATIONS.last().map_or(0, |(version, ..)| *version);
+        if theirs > ours {
+            return Err(OpenError::Newer { path: name.to_owned(), theirs, ours });
+        }
+    }
+    if has("owner") {
+        is_owner(&mut conn, name, owner).await?;
+    }
+    conn.close().await.map_err(refused)
+}
+
+/// Signs the header, before there is a write-ahead log: the main file itself must say whose it is.
+async fn claim(path: &Path) -> sqlx::Result<()> {
+    let mut conn = file(path).connect().await?;
+    let signed: i32 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut conn).await?;
+    if signed != APPLICATION_ID {
+        let sign = format!("PRAGMA application_id = {APPLICATION_ID}");
+        sqlx::query(AssertSqlSafe(sign)).execute(&mut conn).await?;
+    }
+    conn.close().await
+}
+
+async fn is_owner(conn: &mut SqliteConnection, name: &str, owner: &Identity) -> Result<(), OpenError> {
+    let broken = |error: anyhow::Error| OpenError::Broken { path: name.to_owned(), why: format!("{error:#}") };
+    let row: Option<(Vec<u8>, String)> = sqlx::query_as("SELECT node, network FROM owner")
+        .fetch_optional(conn)
+        .await
+        .map_err(|error| broken(error.into()))?;
+    let Some((node, network)) = row else { return Ok(()) };
+    let theirs = Identity { node: peer_id(node).map_err(broken)?, network };
+    if theirs == *owner {
+        return Ok(());
+    }
+    let say = |who: &Identity| format!("{} on {}", who.node, who.network);
+    Err(OpenError::OtherNode { path: name.to_owned(), theirs: say(&theirs), ours: say(owner) })
+}
+
+fn file(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .synchronous(SqliteSynchronous::Normal)
+        .foreign_keys(true)
+        .busy_timeout(Duration::from_secs(5))
+}
+
+/// Small caches: a thousand channels must fit into the memory of a single-board computer.
+async fn readers(path: &Path) -> sqlx::Result<SqlitePool> {
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .read_only(true)
+        .busy_timeout(Duration::from_secs(5))
+        .pragma("cache_size", "-1000");
+    SqlitePoolOptions::new()
+        .max_connections(2)
+        .min_connections(1)
+        .test_before_acquire(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connect_with(options)
+        .await
+}
+
+async fn prepare(conn: &mut SqliteConnection, owner: &Identity, now: Time) -> anyhow::Result<()> {
+    let migrations = MIGRATIONS.iter().map(|&(version, name, sql)| {
+        Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, sql.into_sql_str(), false)
+    });
+    Migrator::with_migrations(migrations.collect()).run(&mut *conn).await?;
+    sqlx::query("INSERT INTO owner (id, node, network, made_at) VALUES (1, ?, ?, ?) ON CONFLICT DO NOTHING")
+        .bind(owner.node.0.to_vec())
+        .bind(owner.network.clone())
+        .bind(now.0)
+        .execute(&mut *conn)
+        .await?;
+    // The next start reads version and owner from the main file alone.
+    sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").execute(conn).await?;
+    Ok(())
+}

@@ -1,0 +1,133 @@
+//! Double entry: every amount goes from one account to another, once per key, so that all accounts together are always 0. Transfers
+//! are never changed; the one exception is the daily posting of a channel's routing fees, which grows with the forwards that it
+//! sums up (each of those counts once, by its own key).
+
+use sqlx::SqliteConnection;
+
+use super::bulk::{Bulk, Cell};
+use super::memo::Memo;
+use super::rollups::{account_name, date, day_start};
+use super::{Ledger, Transfer, signed};
+use crate::domain::ChannelId;
+
+/// Where routing fees come from.
+pub(super) const ROUTING: &str = "income/routing";
+
+/// Keys that start so are made here only.
+const POSTING: &str = "routed/";
+
+const POSTINGS: Bulk = Bulk {
+    head: "INSERT INTO transfers (key, at, from_account, to_account, amount_msat, memo)",
+    tail: "ON CONFLICT (key) DO UPDATE SET amount_msat = amount_msat + excluded.amount_msat",
+};
+
+impl Ledger {
+    /// Records a transfer; `false` if its key was there already (nothing changes then).
+    pub async fn record_transfer(&self, transfer: &Transfer) -> anyhow::Result<bool> {
+        anyhow::ensure!(!transfer.key.starts_with(POSTING), "transfers '{POSTING}...' are made by the ledger itself");
+        anyhow::ensure!(transfer.from != transfer.to, "a transfer needs two accounts, not '{}' twice", transfer.from);
+        let mut writer = self.writer().await?;
+        let mut tx = writer.begin().await?;
+        let (from, to) = (account(&mut tx, &transfer.from).await?, account(&mut tx, &transfer.to).await?);
+        let done = sqlx::query(
+            "INSERT INTO transfers (key, at, from_account, to_account, amount_msat, memo) VALUES (?, ?, ?, ?, ?, ?)
+             ON CONFLICT (key) DO NOTHING",
+        )
+        .bind(transfer.key.clone())
+        .bind(transfer.at.0)
+        .bind(from)
+        .bind(to)
+        .bind(signed(transfer.amount.0)?)
+        .bind(transfer.memo.clone())
+        .execute(&mut *tx)
+        .await?;
+        let new = done.rows_affected() > 0;
+        if new {
+            tx.commit().await?;
+        }
+        Ok(new)
+    }
+
+    /// What has come into the account minus what has left it.
+    pub async fn balance_of(&self, account: &str) -> anyhow::Result<i64> {
+        let mut reader = self.reader().await?;
+        let balance: Option<i64> = sqlx::query_scalar(
+            "SELECT (SELECT COALESCE(SUM(amount_msat), 0) FROM transfers WHERE to_account = accounts.id)
+                  - (SELECT COALESCE(SUM(amount_msat), 0) FROM transfers WHERE from_account = accounts.id)
+             FROM accounts WHERE name = ?",
+        )
+        .bind(account.to_owned())
+        .fetch_optional(reader.conn())
+        .await?;
+        Ok(balance.unwrap_or(0))
+    }
+}
+
+/// The row id of an account, which is made if there is none.
+pub(super) async fn account(conn: &mut SqliteConnection, name: &str) -> anyhow::Result<i64> {
+    let find = "SELECT id FROM accounts WHERE name = ?";
+    if let Some(id) = sqlx::query_scalar(find).bind(name.to_owned()).fetch_optional(&mut *conn).await? {
+        return Ok(id);
+    }
+    let made = sqlx::query("INSERT INTO accounts (name) VALUES (?)").bind(name.to_owned()).execute(conn).await?;
+    Ok(made.last_insert_rowid())
+}
+
+/// Lets the daily postings of routing fees grow: ((channel, day), msat).
+pub(super) async fn post(
+    conn: &mut SqliteConnection,
+    memo: &mut Memo,
+    fees: impl Iterator<Item = ((i64, i64), i64)>,
+) -> anyhow::Result<()> {
+    let mut lines = Vec::new();
+    let mut from = None;
+    for ((id, day), fee) in fees {
+        let Some(channel) = memo.ids.get(&id).copied() else { continue };
+        let to = memo.account(conn, &account_name(channel)).await?;
+        from = Some(memo.account(conn, ROUTING).await?);
+        lines.push((format!("{POSTING}{channel}/{}", date(day)), day_start(day).0, to, fee));
+    }
+    let Some(from) = from.map(Cell::Int) else { return Ok(()) };
+    lines.sort_unstable();
+    let rows: Vec<_> = lines
+        .iter()
+        .map(|(key, at, to, fee)| {
+            [
+                Cell::Text(key),
+                Cell::Int(*at),
+                from,
+                Cell::Int(*to),
+                Cell::Int(*fee),
+                Cell::Text("routing fees of the day"),
+            ]
+        })
+        .collect();
+    POSTINGS.write(conn, &rows).await
+}
+
+/// The fees of a channel that turned out to be another go to that one's account, day by day.
+pub(super) async fn move_postings(
+    conn: &mut SqliteConnection,
+    memo: &mut Memo,
+    was: ChannelId,
+    is: ChannelId,
+) -> anyhow::Result<()> {
+    let find = "SELECT id FROM accounts WHERE name = ?";
+    let from: Option<i64> = sqlx::query_scalar(find).bind(account_name(was)).fetch_optional(&mut *conn).await?;
+    let Some(from) = from else { return Ok(()) };
+    let to = memo.account(conn, &account_name(is)).await?;
+    // The date is all that follows the old channel's name in the key.
+    let (old, new) = (format!("{POSTING}{was}/"), format!("{POSTING}{is}/"));
+    for sql in [
+        "INSERT INTO transfers SELECT ?3 || SUBSTR(key, LENGTH(?2) + 1), at, from_account, ?4, amount_msat, memo
+         FROM transfers WHERE to_account = ?1 AND SUBSTR(key, 1, LENGTH(?2)) = ?2
+         ON CONFLICT (key) DO UPDATE SET amount_msat = amount_msat + excluded.amount_msat",
+        "DELETE FROM transfers WHERE to_account = ?1 AND SUBSTR(key, 1, LENGTH(?2)) = ?2",
+        "DELETE FROM accounts WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM transfers WHERE to_account = ?1)
+             AND NOT EXISTS (SELECT 1 FROM transfers WHERE from_account = ?1)",
+    ] {
+        sqlx::query(sql).bind(from).bind(old.clone()).bind(new.clone()).bind(to).execute(&mut *conn).await?;
+    }
+    memo.accounts.remove(&account_name(was));
+    Ok(())
+}
