@@ -3,6 +3,7 @@
 
 mod demo;
 mod draw;
+mod simnode;
 
 use std::process::ExitCode;
 
@@ -20,12 +21,15 @@ struct Cli {
 enum Order {
     /// Run the plugin's own steps on a simulated node and market, then show the dashboard.
     Demo(demo::Args),
+    /// Be a lightningd without a network: run plugins, serve lightning-rpc, let the market play.
+    Simnode(simnode::Args),
 }
 
 /// Reads the command line and does what it says.
 pub async fn run() -> ExitCode {
     let done = match Cli::parse().order {
         Order::Demo(args) => demo::run(args).await,
+        Order::Simnode(args) => simnode::run(args).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -4,6 +4,7 @@
 pub mod book;
 pub mod channel;
 pub mod days;
+pub mod lightningd;
 pub mod market;
 pub mod mempool;
 pub mod network;
