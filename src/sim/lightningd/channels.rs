@@ -67,8 +67,11 @@ fn peer_channel(market: &Market, channel: &SimChannel) -> Value {
         }
     };
     add(json!({"peer_id": channel.peer_id, "peer_connected": online}));
+    if online {
+        add(json!({"reestablished": true}));
+    }
     if online && channel.stage != Stage::Closing {
-        add(json!({"reestablished": true, "owner": "channeld"}));
+        add(json!({"owner": "channeld"}));
     }
     if channel.ignore_fee_limits {
         add(json!({"ignore_fee_limits": true}));

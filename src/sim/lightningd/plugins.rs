@@ -79,6 +79,7 @@ impl Lightningd {
         tokio::spawn(listen(self.clone(), plugin.clone(), hears));
         if let Err(why) = self.introduce(&plugin, options, startup).await {
             plugin.kill().await;
+            self.forget(&plugin);
             return Err(RpcError::new(PLUGIN_ERROR, format!("{}: {why}", given.display())));
         }
         plugin.active.store(true, Ordering::SeqCst);
