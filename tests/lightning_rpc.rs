@@ -146,14 +146,15 @@ async fn every_recorded_error_is_the_error_that_it_is() {
             let told = CoreLightning::new(socket.path()).set_fee(order(None)).await.unwrap_err();
             let message = error["message"].as_str().unwrap().to_owned();
             let method = "setchannel".to_owned();
-            let expected = match message.starts_with("unknown parameter") {
+            let missing = error["code"] == -32601 || message.starts_with("unknown parameter");
+            let expected = match missing {
                 true => NodeError::Unsupported { method, why: message },
                 false => NodeError::Refused { method, code: error["code"].as_i64().unwrap(), message },
             };
             assert_eq!(told, expected, "{}", file.display());
         }
     }
-    assert_eq!(seen, 22, "recorded errors");
+    assert!(seen >= 22, "{seen} recorded errors");
 }
 
 #[tokio::test]

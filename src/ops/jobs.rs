@@ -26,6 +26,8 @@ pub struct JobReport {
 pub struct Jobs(Mutex<BTreeMap<Job, JobReport>>);
 
 impl Job {
+    pub const ALL: [Job; 3] = [Job::Sync, Job::Flow, Job::Fees];
+
     pub fn name(self) -> &'static str {
         match self {
             Job::Sync => "sync",
@@ -49,8 +51,13 @@ impl Jobs {
         self.change(job, |report| report.next_run = Some(at));
     }
 
+    /// All jobs, also those that have not run yet.
     pub fn reports(&self) -> BTreeMap<Job, JobReport> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let mut reports = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for job in Job::ALL {
+            reports.entry(job).or_default();
+        }
+        reports
     }
 
     fn change(&self, job: Job, change: impl FnOnce(&mut JobReport)) {
