@@ -392,6 +392,18 @@ fn waking_makes_the_next_decision_act() {
 }
 
 #[test]
+fn nothing_is_tried_while_the_peer_is_away() {
+    let mut s = scene(200).after(1);
+    s.channels[0].connected = false;
+    let asked = s.channels[0].ours.ppm;
+    s = s.after(48 * 10);
+    assert_eq!(s.channels[0].ours.ppm, asked);
+    s.channels[0].connected = true;
+    s.updates = Updates::default();
+    assert_ne!(s.after(48).channels[0].ours.ppm, asked);
+}
+
+#[test]
 fn the_base_fee_is_part_of_the_price() {
     // 1 sat on payments of 50,000 sat is 20 ppm; a fee of 100 ppm above it is an effective 120.
     let mut s = Scene::held(100);
