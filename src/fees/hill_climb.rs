@@ -101,6 +101,8 @@ struct Aim {
 /// Takes in what was observed and says which fee (ppm, without the base fee) it would ask now.
 pub(super) fn stage(memory: &mut Memory, i: &FeeInputs, why: &mut Vec<Reason>) -> f64 {
     let seen = Seen::of(memory);
+    // A target that the network was never told of has not been tried.
+    let told = memory.pending.is_none() && memory.asked.is_none_or(|a| a.fee == i.published());
     let mut climb = memory.climb.take().unwrap_or_else(|| Climb::new(i));
     climb.block.marked |= memory.is_congested();
     if climb.is_held() && !memory.is_congested() {
@@ -111,7 +113,7 @@ pub(super) fn stage(memory: &mut Memory, i: &FeeInputs, why: &mut Vec<Reason>) -
     if i.channels.iter().any(|c| c.connected) {
         climb.block.observe(&seen, i);
         if i.now >= climb.block.until {
-            climb.turn(i);
+            climb.turn(i, told);
         }
     }
     let fee = climb.fee() - base_rate(i);
@@ -209,7 +211,7 @@ impl Climb {
     }
 
     /// The block is over.
-    fn turn(&mut self, i: &FeeInputs) {
+    fn turn(&mut self, i: &FeeInputs, told: bool) {
         let sample = self.block.sample(i.now);
         self.remember(sample);
         match self.step {
@@ -219,6 +221,7 @@ impl Climb {
                 self.begin_pair(i);
                 self.begin_below();
             }
+            Step::Drift if !told => self.block = Block::new(i.now, DRIFT_HOURS),
             Step::Drift => self.drift(i),
             Step::First if self.is_dry() => self.drift(i),
             Step::First => {
