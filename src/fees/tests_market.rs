@@ -190,7 +190,7 @@ fn a_draining_channel_is_kept_in_stock_and_earning() {
     for (name, payers) in markets().iter().filter(|m| m.0.starts_with("even") || m.0.starts_with("drained:")) {
         let (mean, worst, updates, best) = against_fixed(payers, 200, 40, 15, 0..4);
         println!("{name}: mean {mean:.3} worst {worst:.3}, {updates:.2} updates a day, best fixed {best}");
-        assert!(mean > 0.75 && worst > 0.55, "{name}: mean {mean}, worst {worst}");
+        assert!(mean > 0.7 && worst > 0.5, "{name}: mean {mean}, worst {worst}");
         assert!(updates <= 2.1, "{name}: {updates} updates a day");
     }
 }
