@@ -26,8 +26,9 @@ const PRIOR_SD: f64 = 1.1;
 const PAIR_HALF_LIFE_DAYS: f64 = 20.0;
 /// The level of demand moves for reasons of its own, so it fades faster ...
 const LEVEL_HALF_LIFE_DAYS: f64 = 5.0;
-/// ... and counts for less than a pair.
-const LEVEL_WEIGHT: f64 = 0.3;
+/// ... and varies by more than chance, about 30 % from block to block, which is nothing beside the chance in a handful of
+/// events but most of what is left in hundreds: at this many events a block, the level counts for half.
+const LEVEL_EVENTS: f64 = 10.0;
 /// Exposure hours that the level is assumed to have been watched without any demand, so that one early payment is no boom.
 const LEVEL_PRIOR_HOURS: f64 = 0.1;
 const LEVEL_PRIOR_EVENTS: f64 = 0.5;
@@ -134,10 +135,11 @@ impl Belief {
     pub(super) fn posterior(&self, recent: &[Sample], now: Time) -> Posterior {
         let mut hours = [LEVEL_PRIOR_HOURS; CELLS];
         let mut fits = [0.0; CELLS];
-        let mut events = 0.0;
+        let (mut events, mut blocks) = (0.0, 0.0);
         for sample in recent {
             let kept = half_lives(sample.at, now, LEVEL_HALF_LIFE_DAYS);
             let odds = odds(sample.f);
+            blocks += kept;
             for cell in 0..CELLS {
                 hours[cell] += kept * sample.e / (1.0 + odds[cell]);
             }
@@ -150,9 +152,10 @@ impl Belief {
         }
         let kept = half_lives(self.learned, now, PAIR_HALF_LIFE_DAYS);
         let shape = LEVEL_PRIOR_EVENTS + events;
+        let level_weight = if blocks > 0.0 { 1.0 / (1.0 + events / blocks / LEVEL_EVENTS) } else { 1.0 };
         let mut weights: [f64; CELLS] = std::array::from_fn(|cell| {
             let prior = -0.5 * ((GRID.ln_theta[cell % THETAS] - self.prior) / PRIOR_SD).powi(2);
-            let level = LEVEL_WEIGHT * (fits[cell] - shape * hours[cell].ln());
+            let level = level_weight * (fits[cell] - shape * hours[cell].ln());
             prior + level + kept * self.weights.get(cell).copied().unwrap_or(0.0)
         });
         let best = weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);

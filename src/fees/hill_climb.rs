@@ -101,15 +101,20 @@ struct Aim {
 /// Takes in what was observed and says which fee (ppm, without the base fee) it would ask now.
 pub(super) fn stage(memory: &mut Memory, i: &FeeInputs, why: &mut Vec<Reason>) -> f64 {
     let seen = Seen::of(memory);
+    // A target that the network was never told of has not been tried.
+    let told = memory.pending.is_none() && memory.asked.is_none_or(|a| a.fee == i.published());
     let mut climb = memory.climb.take().unwrap_or_else(|| Climb::new(i));
     climb.block.marked |= memory.is_congested();
     if climb.is_held() && !memory.is_congested() {
         climb.centre = tidy(blocks::gossiped(i)); // The order was in ppm; the base fee counts too.
     }
-    climb.block.observe(&seen, i);
     climb.purse.observe(i);
-    if i.now >= climb.block.until {
-        climb.turn(i);
+    // While the peer is away, nothing is tried and nothing learned.
+    if i.channels.iter().any(|c| c.connected) {
+        climb.block.observe(&seen, i);
+        if i.now >= climb.block.until {
+            climb.turn(i, told);
+        }
     }
     let fee = climb.fee() - base_rate(i);
     why.push(climb.reason(fee));
@@ -206,7 +211,7 @@ impl Climb {
     }
 
     /// The block is over.
-    fn turn(&mut self, i: &FeeInputs) {
+    fn turn(&mut self, i: &FeeInputs, told: bool) {
         let sample = self.block.sample(i.now);
         self.remember(sample);
         match self.step {
@@ -216,6 +221,7 @@ impl Climb {
                 self.begin_pair(i);
                 self.begin_below();
             }
+            Step::Drift if !told => self.block = Block::new(i.now, DRIFT_HOURS),
             Step::Drift => self.drift(i),
             Step::First if self.is_dry() => self.drift(i),
             Step::First => {
@@ -227,7 +233,8 @@ impl Climb {
                     (Some(first), Some(second)) => self.learn(&first, &second, i.now),
                     _ => None,
                 };
-                self.climb(i, surprised);
+                let blind = first.is_none() && sample.is_none();
+                self.climb(i, surprised, blind);
                 if self.is_dry() { self.drift(i) } else { self.begin_pair(i) }
             }
         }
@@ -307,8 +314,9 @@ impl Climb {
     }
 
     /// Moves the middle toward the better of what earns most and what the balance bears; after a surprise about the price
-    /// one whole step in the direction that it points to.
-    fn climb(&mut self, i: &FeeInputs, surprise: Option<Surprise>) {
+    /// one whole step in the direction that it points to. A pair in which nothing could be seen (the channel was empty) is no
+    /// reason to go anywhere but up.
+    fn climb(&mut self, i: &FeeInputs, surprise: Option<Surprise>, blind: bool) {
         let ample = self.purse.count(i);
         let posterior = self.belief.posterior(&self.recent, i.now);
         let (low, high) = (bounded(0.0, i), bounded(f64::INFINITY, i));
@@ -321,6 +329,7 @@ impl Climb {
         let moved = match surprise {
             Some(Surprise::Price { up: true }) => MOVE,
             Some(Surprise::Price { up: false }) => -MOVE,
+            _ if blind => (run_out.unwrap_or(0.0) / self.centre).ln().clamp(0.0, up),
             _ => (wanted / self.centre).ln().clamp(-most, up),
         };
         self.centre = bounded(self.centre * moved.exp(), i);

@@ -306,18 +306,20 @@ fn gossip_waits_for_what_is_worth_it() {
 }
 
 #[test]
-fn suppressed_targets_add_up() {
-    // A budget of nothing: the learner still moves, so that the difference grows until it can be told.
+fn a_target_that_waits_is_neither_lost_nor_run_away_with() {
+    // A week without budget and without payers: the target is a step down, not a slide to the floor that was never tried.
     let mut s = scene(1000);
     s.updates.ordinary = 2;
-    let mut targets = vec![];
+    let mut decision = s.decide();
     for _ in 0..48 * 8 {
-        let decision = s.decide();
         assert_eq!(decision.action, Action::Keep);
-        targets.push(decision.target.0);
         s = s.next(&decision);
+        decision = s.decide();
     }
-    assert!(targets.last().unwrap() * 2 < targets[0], "nobody pays: {} -> {:?}", targets[0], targets.last());
+    assert!((400..900).contains(&decision.target.0), "{}", decision.target);
+    s.updates = Updates::default();
+    let told = s.decide();
+    assert_eq!((told.target, told.action), (decision.target, Action::Set { urgent: false }));
 }
 
 #[test]
@@ -389,6 +391,18 @@ fn waking_makes_the_next_decision_act() {
     s.memory = Some(woken(s.memory.as_ref().unwrap(), s.now));
     let decision = s.decide();
     assert_eq!(decision.action, Action::Set { urgent: false }, "{}", summary(&decision.why));
+}
+
+#[test]
+fn nothing_is_tried_while_the_peer_is_away() {
+    let mut s = scene(200).after(1);
+    s.channels[0].connected = false;
+    let asked = s.channels[0].ours.ppm;
+    s = s.after(48 * 10);
+    assert_eq!(s.channels[0].ours.ppm, asked);
+    s.channels[0].connected = true;
+    s.updates = Updates::default();
+    assert_ne!(s.after(48).channels[0].ours.ppm, asked);
 }
 
 #[test]
@@ -486,5 +500,54 @@ fn speed() {
         let start = std::time::Instant::now();
         let actions = (0..2000).filter(|_| s.decide().action == Action::Keep).count();
         println!("{name}: {:?} for 2000 peers ({actions} kept), {} bytes each", start.elapsed(), memory.len());
+    }
+}
+
+#[test]
+fn slices_of_any_length_add_up_to_the_same() {
+    // Twelve hours in one piece (the plugin was down), in half hours, and in seconds: the same events and exposure.
+    let seen = |slice_secs: i64, slices: u32| {
+        let mut s = scene(200);
+        (s.observed.from, s.observed.to) = (s.now, s.now);
+        let decision = s.decide();
+        s = s.next(&decision);
+        (s.now, s.observed) = (START, Observed { from: START, to: START, ..Observed::default() });
+        let mut memory = s.memory.clone();
+        for k in 1..=slices {
+            let now = START.plus_secs(slice_secs * i64::from(k));
+            s.observed = Observed { from: s.now, to: now, events: 11.0 / f64::from(slices), ..Observed::default() };
+            (s.now, s.memory) = (now, memory);
+            memory = Some(s.decide().memory);
+        }
+        let view = debug(memory.as_ref().unwrap());
+        (
+            view["hill_climb"]["block"]["events"].as_f64().unwrap(),
+            view["hill_climb"]["block"]["exposure_hours"].as_f64().unwrap(),
+        )
+    };
+    // Eleven hours, of which three are washed out.
+    for (secs, slices) in [(39_600, 1), (1_800, 22), (60, 660)] {
+        let (events, exposure) = seen(secs, slices);
+        assert!(
+            (events - 8.0).abs() < 1e-3 && (exposure - 8.0).abs() < 1e-3,
+            "{slices} slices: {events} in {exposure} h"
+        );
+    }
+}
+
+/// Every sentence once: cargo test --lib fees::tests::sentences -- --ignored --nocapture
+#[test]
+#[ignore = "prints, proves nothing"]
+fn sentences() {
+    for s in [
+        scene(200),
+        scene(200).after(5).local(0.1),
+        Scene::held(200).busy(450),
+        Scene::held(200),
+        scene(200).after(150),
+    ] {
+        let decision = s.decide();
+        println!("\n{}", summary(&decision.why));
+        decision.why.iter().for_each(|r| println!("  {}: {r}", r.stage()));
     }
 }
