@@ -173,7 +173,7 @@ fn alike<'a>(theirs: impl IntoIterator<Item = &'a Value>, ours: impl IntoIterato
     assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 
-fn rows<'a>(answer: &'a Value, list: &str, wanted: impl Fn(&Value) -> bool) -> Vec<Value> {
+fn rows(answer: &Value, list: &str, wanted: impl Fn(&Value) -> bool) -> Vec<Value> {
     let found: Vec<Value> = answer[list].as_array().into_iter().flatten().filter(|row| wanted(row)).cloned().collect();
     // Wrapped again, so that paths read as in the answer.
     found.into_iter().map(|row| json!({ list: [row] })).collect()

@@ -257,11 +257,10 @@ impl Lightningd {
     }
 }
 
+/// Between two looks at the clock it only waits for the end.
 async fn tick(lightningd: Arc<Lightningd>) {
-    let mut ticks = tokio::time::interval(TICK);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
+    let mut ending = lightningd.ending.subscribe();
+    while tokio::time::timeout(TICK, ending.wait_for(Option::is_some)).await.is_err() {
         lightningd.catch_up();
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod book;
 pub mod channel;
+mod curve;
 pub mod days;
 pub mod lightningd;
 pub mod market;

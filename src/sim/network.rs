@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use cln_rpc::primitives::PublicKey;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Gamma, LogNormal};
 
+use super::curve::has_point;
 use crate::domain::units::to_u64_rounded;
 use crate::domain::{ChannelId, Msat, PeerId, Scid, Side, Time};
 
@@ -160,15 +160,14 @@ fn scid(block: u32, transaction: u32, output: u16) -> Scid {
     Scid::new(block, transaction, output).expect("all parts are drawn within their range")
 }
 
-/// Every other number is a point on the curve, and some plugins look.
+/// Every other number is the key of some node, and some plugins look.
 fn node_id(rng: &mut ChaCha8Rng) -> PeerId {
     loop {
         let mut id = [0; 33];
         rng.fill(&mut id[..]);
         id[0] = 2 + id[0] % 2;
-        let id = PeerId(id);
-        if id.to_string().parse::<PublicKey>().is_ok() {
-            return id;
+        if has_point(&id[1..]) {
+            return PeerId(id);
         }
     }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// The sum of many samples.
 #[derive(Debug, Default)]
-pub struct Shape {
+pub(crate) struct Shape {
     types: BTreeSet<&'static str>,
     objects: usize,
     /// By field: its shape, and in how many objects it was.
@@ -15,7 +15,7 @@ pub struct Shape {
 }
 
 impl Shape {
-    pub fn of<'a>(samples: impl IntoIterator<Item = &'a Value>) -> Shape {
+    pub(crate) fn of<'a>(samples: impl IntoIterator<Item = &'a Value>) -> Shape {
         let mut shape = Shape::default();
         samples.into_iter().for_each(|sample| shape.add(sample));
         shape
@@ -48,7 +48,7 @@ impl Shape {
 
 /// In sentences: types of ours that they do not have, fields of ours that they do not have, and fields that are always in
 /// theirs but not in ours, unless they are omitted on purpose.
-pub fn differences(theirs: &Shape, ours: &Shape, omitted: &[&str]) -> Vec<String> {
+pub(crate) fn differences(theirs: &Shape, ours: &Shape, omitted: &[&str]) -> Vec<String> {
     let mut problems = Vec::new();
     compare("", theirs, ours, omitted, &mut problems);
     problems

@@ -1,6 +1,7 @@
 //! One plugin's process: its pipes, what it declared, and the calls that wait for it.
 
 use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -67,7 +68,7 @@ pub(super) struct Plugin {
     /// File name, with its extension.
     pub name: String,
     /// Size and age of the file: another file is another plugin.
-    pub stamp: Option<(u64, std::time::SystemTime)>,
+    pub stamp: Option<(u64, i64, i64)>,
     pub manifest: OnceLock<Manifest>,
     /// After `init`.
     pub active: AtomicBool,
@@ -77,9 +78,9 @@ pub(super) struct Plugin {
     kill: Notify,
 }
 
-pub(super) fn stamp(path: &Path) -> Option<(u64, std::time::SystemTime)> {
+pub(super) fn stamp(path: &Path) -> Option<(u64, i64, i64)> {
     let file = std::fs::metadata(path).ok()?;
-    Some((file.len(), file.modified().ok()?))
+    Some((file.size(), file.mtime(), file.mtime_nsec()))
 }
 
 impl Plugin {
