@@ -3,6 +3,7 @@
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
+use super::domain::units::to_u32_rounded;
 use super::domain::{
     Channel, ChannelId, ChannelState, FeePolicy, Forward, ForwardKey, ForwardStatus, Identity, Msat, PeerId, Ppm, Scid,
     Time,
@@ -22,20 +23,15 @@ pub(super) struct Forwards {
 impl Forwards {
     pub(super) fn new(seed: u64, channels: u32, start: Time, gap_millis: i64) -> Forwards {
         let random = ChaCha8Rng::seed_from_u64(seed);
-        let htlcs = vec![0; usize::try_from(channels).unwrap()];
+        let htlcs = (0..channels).map(|_| 0).collect();
         Forwards { random, channels, htlcs, created: 0, updated: 0, now: start, gap_millis }
     }
 
     /// Few channels carry much of the traffic.
     fn pick(&mut self) -> u32 {
         let share = self.random.random::<f64>().powi(2);
-        (0..self.channels).nth(domain_index(share, self.channels)).unwrap()
+        to_u32_rounded((share * f64::from(self.channels)).floor()).min(self.channels - 1)
     }
-}
-
-fn domain_index(share: f64, of: u32) -> usize {
-    let index = super::domain::units::to_u32_rounded((share * f64::from(of)).floor()).min(of - 1);
-    usize::try_from(index).unwrap()
 }
 
 impl Iterator for Forwards {
@@ -45,7 +41,7 @@ impl Iterator for Forwards {
         let (incoming, out) = (self.pick(), self.pick());
         self.now = Time(self.now.0 + self.random.random_range(0..=2 * self.gap_millis));
         self.created += 1;
-        let slot = &mut self.htlcs[usize::try_from(incoming).unwrap()];
+        let slot = self.htlcs.get_mut(usize::try_from(incoming).ok()?)?;
         let in_htlc_id = *slot;
         *slot += 1;
         let out_msat = Msat(self.random.random_range(1_000..500_000_000));
@@ -59,8 +55,11 @@ impl Iterator for Forwards {
         if !by_us {
             self.updated += 1;
         }
-        let failcodes = [0x1007, 0x1007, 0x100c, 0x400a];
-        let failcode = failcodes[domain_index(self.random.random(), 4)];
+        let failcode = match self.random.random_range(0..4) {
+            0 | 1 => 0x1007,
+            2 => 0x100c,
+            _ => 0x400a,
+        };
         Some(Forward {
             key: ForwardKey { in_channel: scid(incoming), in_htlc_id },
             out_channel: Some(if failcode == 0x400a && by_us { Scid(self.random.random()) } else { scid(out) }),
@@ -82,7 +81,7 @@ pub(super) fn owner() -> Identity {
 }
 
 pub(super) fn scid(n: u32) -> Scid {
-    Scid::new(100 + n, 1, 0).unwrap()
+    Scid((u64::from(n) + 100) << 40 | 1 << 16)
 }
 
 pub(super) fn channel_id(n: u32) -> ChannelId {

@@ -184,18 +184,29 @@ async fn write(
     let mut rows = Vec::with_capacity(sorted.len());
     for line in sorted {
         match &line.before {
-            None => recorded.new += 1,
+            None => {
+                recorded.new += 1;
+                deltas.add(&line.after, memo)?;
+            }
             Some(before) => {
                 recorded.changed += 1;
-                deltas.take_back(before, memo)?;
+                if !counts_alike(before, &line.after) {
+                    deltas.take_back(before, memo)?;
+                    deltas.add(&line.after, memo)?;
+                }
             }
         }
-        deltas.add(&line.after, memo)?;
         rows.push(cells(&line.after, is_orphan(&line.after, memo))?);
     }
     FORWARDS.write(conn, &rows).await?;
     deltas.write(conn, memo).await?;
     Ok(recorded)
+}
+
+/// Nothing but the node's counters was filled in: what the list adds to nearly every forward that a notification told of.
+fn counts_alike(before: &Forward, after: &Forward) -> bool {
+    let (created_index, updated_index) = (after.created_index, after.updated_index);
+    Forward { created_index, updated_index, ..before.clone() } == *after
 }
 
 /// Remembers how far the list was read. A position never goes back: pages may be read twice.

@@ -69,6 +69,8 @@ impl Ledger {
         let mut conn = file(path)
             .pragma("cache_size", "-8000")
             .journal_mode(SqliteJournalMode::Wal)
+            // Catching up changes the same pages again and again: collect 16 MB before they are copied to the main file.
+            .pragma("wal_autocheckpoint", "4000")
             .pragma("journal_size_limit", "16777216")
             .connect()
             .await

@@ -697,6 +697,22 @@ proptest! {
 }
 
 #[tokio::test]
+async fn a_call_that_is_given_up_leaves_nothing_half_done() {
+    let folder = TempDir::new().unwrap();
+    let ledger = Ledger::open(&folder.path().join("ledger.db"), &owner(), NOON).await.unwrap();
+    let forwards: Vec<Forward> = synthetic::Forwards::new(1, 20, NOON, 2_000).take(4_000).collect();
+    for (n, page) in (0..).zip(forwards.chunks(100)) {
+        let patience = std::time::Duration::from_micros(n * 150);
+        let _ = tokio::time::timeout(patience, ledger.record_forwards(page, None)).await;
+    }
+    assert_eq!(ledger.check(forwards[3_999].received).await.unwrap().problems, [""; 0]);
+    record(&ledger, &forwards).await;
+    let check = ledger.check(forwards[3_999].received).await.unwrap();
+    assert_eq!((check.forwards, check.problems), (4_000, vec![]));
+    ledger.close().await;
+}
+
+#[tokio::test]
 async fn synthetic_forwards_add_up() {
     let ledger = ledger().await;
     let channels: Vec<Channel> = (0..50).map(channel).collect();
