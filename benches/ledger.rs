@@ -7,8 +7,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use cl_revenue_ops::domain;
-use cl_revenue_ops::ledger::{FeeOutcomeKind, FeeRow, Ledger};
 use cl_revenue_ops::domain::ForwardIndex;
+use cl_revenue_ops::ledger::{FeeOutcomeKind, FeeRow, Ledger};
 use criterion::{Criterion, criterion_group, criterion_main};
 use domain::{Channel, Forward, PeerId, Ppm, Time};
 use tempfile::TempDir;

@@ -22,7 +22,8 @@ pub use settings::{SettingChange, SettingRow, Settings};
 pub use sync::SyncReport;
 
 use crate::domain::{Clock, Identity, NodeView, Time};
-use crate::ledger::{Ledger, LedgerCheck};
+use crate::ledger::Ledger;
+pub use crate::ledger::LedgerCheck;
 use crate::node::Node;
 use crate::options::Options;
 

@@ -11,6 +11,7 @@ use super::{Job, JobReport, Ops, OrderError};
 use crate::domain::{Channel, Flow, Identity, Msat, NodeView, PeerId, Scid, Time};
 use crate::fees;
 use crate::flow::{self, FlowInputs};
+
 use crate::ledger::{ChannelTotals, FeeOutcomeKind, FeeRow, LedgerCheck, Positions};
 pub use crate::node::BreakerReport as Breaker;
 use crate::options::Options;

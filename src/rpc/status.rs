@@ -1,11 +1,12 @@
 //! `revenue-status`: what the plugin is, does and worries about. Answers at once, whatever step is running.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
 use super::{Answer, Args, Command, date, rounded};
-use crate::ops::{ChannelReport, FeeReport, Ops, Settings, StatusReport, below_target};
+use crate::ops::{ChannelReport, FeeReport, Job, JobReport, LedgerCheck, Ops, Settings, StatusReport, below_target};
 use crate::options::Options;
 
 pub(super) const COMMAND: Command = Command {
@@ -59,12 +60,13 @@ async fn run(ops: Arc<Ops>, _args: Args) -> Answer {
     let changes = report.changes.iter().map(|(id, change)| fee_change(*id, change)).collect::<Vec<_>>();
     answer.insert("recent_fee_changes".to_owned(), changes.into());
     answer.insert("warnings".to_owned(), json!(report.warnings));
-    answer.insert("jobs".to_owned(), jobs(&report));
-    answer.insert("ledger".to_owned(), ledger(&report));
+    answer.insert("jobs".to_owned(), jobs(&report.jobs));
+    let (created, updated) = (report.positions.created, report.positions.updated);
+    answer.insert("ledger".to_owned(), ledger(report.check.as_deref(), created, updated));
     answer.insert("breakers".to_owned(), breakers(&report));
     if !report.caught_up {
         let doing = "reading the node's list of forwards";
-        answer.insert("backfill".to_owned(), backfill(report.positions.created, report.positions.updated, doing));
+        answer.insert("backfill".to_owned(), backfill(created, updated, doing));
     }
     Ok(Value::Object(answer))
 }
@@ -92,8 +94,8 @@ fn frame(status: &str, options: &Options) -> Map<String, Value> {
         "recent_fee_changes": [],
         "recent_rebalances": [],
         "warnings": [],
-        "jobs": {},
-        "ledger": {},
+        "jobs": jobs(&BTreeMap::new()),
+        "ledger": ledger(None, 0, 0),
         "breakers": [],
     });
     match frame {
@@ -138,22 +140,24 @@ fn fee_change(id: i64, change: &FeeReport) -> Value {
     })
 }
 
-fn jobs(report: &StatusReport) -> Value {
-    let job = |job: &crate::ops::JobReport| {
+/// Every job, also one that has not run yet.
+fn jobs(reports: &BTreeMap<Job, JobReport>) -> Value {
+    let shape = |report: &JobReport| {
         json!({
-            "runs": job.runs,
-            "failures": job.failures,
-            "last_run": date(job.last_run),
+            "runs": report.runs,
+            "failures": report.failures,
+            "last_run": date(report.last_run),
             // A job that runs on demand only has no next run after its last.
-            "next_run": date(job.next_run.filter(|next| job.last_run.is_none_or(|last| *next > last))),
-            "last_error": job.last_error,
+            "next_run": date(report.next_run.filter(|next| report.last_run.is_none_or(|last| *next > last))),
+            "last_error": report.last_error,
         })
     };
-    report.jobs.iter().map(|(name, of)| (name.name().to_owned(), job(of))).collect::<Map<_, _>>().into()
+    let never = JobReport::default();
+    let of = |job: Job| (job.name().to_owned(), shape(reports.get(&job).unwrap_or(&never)));
+    [Job::Sync, Job::Flow, Job::Fees].map(of).into_iter().collect::<Map<_, _>>().into()
 }
 
-fn ledger(report: &StatusReport) -> Value {
-    let check = report.check.as_deref();
+fn ledger(check: Option<&LedgerCheck>, created: u64, updated: u64) -> Value {
     json!({
         "sum_of_accounts_msat": check.map(|check| check.sum_of_accounts_msat),
         "forwards": check.map(|check| check.forwards),
@@ -161,8 +165,8 @@ fn ledger(report: &StatusReport) -> Value {
         "fees_msat": check.map(|check| check.fees_msat),
         "last_check": date(check.map(|check| check.at)),
         "problems": check.map(|check| check.problems.clone()).unwrap_or_default(),
-        "created_index": report.positions.created,
-        "updated_index": report.positions.updated,
+        "created_index": created,
+        "updated_index": updated,
     })
 }
 
