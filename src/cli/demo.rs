@@ -44,6 +44,8 @@ struct Outcome {
     changes: u64,
 }
 
+/// Columns of the dashboard where there is no terminal to ask.
+const WIDTH: u16 = 120;
 /// Fees (ppm) among which the best single one is looked for in hindsight.
 const LADDER: [u32; 14] = [10, 25, 50, 75, 100, 150, 200, 300, 400, 600, 800, 1_200, 1_800, 2_700];
 
@@ -150,7 +152,10 @@ fn condensed(values: &[f64], width: usize) -> Vec<f64> {
 
 fn channel_table(outcome: &Outcome) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(presets::UTF8_NO_BORDERS).set_content_arrangement(ContentArrangement::Dynamic);
+    if !table.is_tty() {
+        table.set_width(WIDTH);
+    }
     table.set_header(["channel", "fee ppm", "flow", "local", "earned sat", "last decision"]);
     for column in [1, 3, 4] {
         if let Some(column) = table.column_mut(column) {

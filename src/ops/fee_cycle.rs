@@ -1,6 +1,7 @@
 //! The fee step: look at every channel, decide its fee, set what changed, remember why.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use anyhow::Context;
 
@@ -38,6 +39,7 @@ pub struct FeeOutcome {
 /// What a fee cycle reads before it decides.
 struct Scene {
     view: NodeView,
+    options: Arc<Options>,
     market: Market,
     memories: HashMap<PeerId, Memory>,
     observed: HashMap<PeerId, Observed>,
@@ -63,26 +65,26 @@ impl Ops {
 
     /// The step itself, for those who hold the turn.
     pub(super) async fn fee_step(&self) -> anyhow::Result<Vec<FeeOutcome>> {
-        let (now, options) = (self.clock.now(), self.settings.now());
-        let tuning = tuning(&options);
-        let scene = self.scene(now, &options).await.context("looking at the node")?;
+        let now = self.clock.now();
+        let scene = self.scene(now, self.settings.now()).await.context("looking at the node")?;
+        let tuning = tuning(&scene.options);
         let mut result = Result::default();
         for (peer, channels) in scene.view.priced_by_peer() {
             let decision = scene.decide(peer, &channels, &tuning);
-            self.carry_out(now, &channels, decision, &options, &mut result).await?;
+            self.carry_out(&scene, &channels, decision, &mut result).await?;
         }
         self.ledger.record_fees(now, &result.memories, &result.rows).await.context("recording the decisions")?;
         Ok(result.outcomes)
     }
 
-    async fn scene(&self, now: Time, options: &Options) -> anyhow::Result<Scene> {
+    async fn scene(&self, now: Time, options: Arc<Options>) -> anyhow::Result<Scene> {
         let view = self.look(now).await?;
-        let market = self.market(&view, options).await?;
+        let market = self.market(&view, &options).await?;
         let memories = self.memories().await?;
         let observed = self.observe(&view, &memories, options.enable_reputation).await?;
         let flows = self.ledger.flows().await?;
         let changes = self.ledger.changes_since(now.plus_hours(-BUDGET_HOURS)).await?;
-        Ok(Scene { view, market, memories, observed, flows, changes })
+        Ok(Scene { view, options, market, memories, observed, flows, changes })
     }
 
     async fn market(&self, view: &NodeView, options: &Options) -> anyhow::Result<Market> {
@@ -148,10 +150,9 @@ impl Ops {
     /// next cycle decides again.
     async fn carry_out(
         &self,
-        now: Time,
+        scene: &Scene,
         channels: &[&Channel],
         decision: FeeDecision,
-        options: &Options,
         result: &mut Result,
     ) -> anyhow::Result<()> {
         let summary = fees::summary(&decision.why);
@@ -160,7 +161,7 @@ impl Ops {
         for channel in channels {
             let kind = match decision.action {
                 Action::Set { .. } if channel.ours.ppm != decision.target => {
-                    self.publish(channel, decision.target, options, &summary).await
+                    self.publish(channel, decision.target, &scene.options, &summary).await
                 }
                 _ => FeeOutcomeKind::Kept,
             };
@@ -175,7 +176,7 @@ impl Ops {
                 summary: summary.clone(),
             };
             let urgent = matches!(decision.action, Action::Set { urgent: true });
-            result.rows.push(outcome.row(now, urgent, false, why.clone()));
+            result.rows.push(outcome.row(scene.view.now, urgent, false, why.clone()));
             result.outcomes.push(outcome);
         }
         if !failed {
