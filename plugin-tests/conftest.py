@@ -72,8 +72,16 @@ class Node:
         return any(Path(p["name"]).name == BINARY.name and p["active"] for p in self.rpc.plugin_list()["plugins"])
 
     def plugin_pids(self):
-        found = subprocess.run(["pgrep", "-x", "-f", str(BINARY)], capture_output=True, text=True).stdout.split()
-        return [int(pid) for pid in found]
+        """Processes of the plugin; the simulated node is the same binary, but says so in its arguments."""
+        pids = []
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                ours = (process / "exe").resolve() == BINARY.resolve()
+                if ours and b"simnode" not in (process / "cmdline").read_bytes():
+                    pids.append(int(process.name))
+            except OSError:
+                continue
+        return pids
 
     def channels(self):
         return [c for c in self.rpc.call("listpeerchannels")["channels"] if c["state"] == "CHANNELD_NORMAL"]

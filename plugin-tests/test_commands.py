@@ -154,7 +154,9 @@ def test_setconfig_is_live_and_refuses_nonsense(node):
     error = refused(node.rpc.call, "setconfig", {"config": "revenue-ops-min-fee-ppm", "val": "abc", "transient": True})
     assert "a whole number from 0 to 100000" in error["message"]
     refused(node.rpc.call, "setconfig", {"config": "revenue-ops-db-path", "val": "/tmp/x.db", "transient": True})
-    assert node.rpc.getinfo()["id"]
+    # The node keeps the value for the next start of the plugin.
+    node.rpc.call("setconfig", {"config": "revenue-ops-min-fee-ppm", "val": "10", "transient": True})
+    assert node.rpc.call("revenue-status")["config"]["fee_range_ppm"] == [10, 5000]
 
 
 def test_dry_run_touches_nothing(node):

@@ -56,7 +56,9 @@ def test_kill_loses_nothing_but_time(node):
     node.rpc.call("revenue-analyze")
     before = node.rpc.call("revenue-status")["ledger"]["forwards"]
     assert before > 0
-    for pid in node.plugin_pids():
+    pids = node.plugin_pids()
+    assert pids
+    for pid in pids:
         os.kill(pid, signal.SIGKILL)
     wait_for(lambda: not node.plugin_runs(), 20, "the node to notice")
     after = node.ready()
