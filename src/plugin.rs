@@ -21,7 +21,7 @@ use crate::node::Node;
 use crate::node::cln::CoreLightning;
 use crate::node::guard::{Guarded, Patience};
 use crate::ops::{Ops, Settings};
-use crate::options::{self, Layers, TABLE};
+use crate::options::{self, Layers, Options, TABLE};
 use crate::rpc::{self, RpcError, Stage};
 
 /// What handlers of commands hold.
@@ -131,6 +131,9 @@ async fn setconfig(params: &Value, stage: State) -> Result<Value, RpcError> {
     let (Some(name), Some(value)) = (text("config"), text("val")) else {
         return Err(RpcError::caller("setconfig needs a config and a val"));
     };
+    // What is wrong by itself is said at once, also while the plugin starts.
+    let tried = options::find(name).and_then(|spec| Options::default().set(spec, value));
+    tried.map_err(|error| RpcError::caller(error.to_string()))?;
     rpc::ready(stage).await?.set_from_node(name, value).await?;
     Ok(json!({}))
 }
