@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::Time;
+use super::{Msat, Time};
 
 /// The flow of one channel over the window.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,6 +23,9 @@ pub struct Flow {
     pub velocity: f64,
     /// 0 to 1: how much the class rests on.
     pub confidence: f64,
+    /// What left by the channel within the window, and what came in.
+    pub out_msat: Msat,
+    pub in_msat: Msat,
     /// Forwards in and out within the window.
     pub forwards: u64,
     pub last_forward: Option<Time>,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::belief::Sample;
 use super::{FeeInputs, Memory, tidy};
-use crate::domain::{Msat, Time};
+use crate::domain::{Channel, Msat, Time};
 
 /// Hours after a change of ours in which payers still route by the old fee.
 pub(super) const WASH_OUT_HOURS: f64 = 3.0;
@@ -121,14 +121,23 @@ pub(super) fn sendable(i: &FeeInputs) -> f64 {
 /// The rate that payers see, ppm: the base fee counts as what it adds to a payment of the middle size. Where channels
 /// differ, the one that can carry more counts more.
 pub(super) fn gossiped(i: &FeeInputs) -> f64 {
+    mean_rate(i, |channel| channel.ours.ppm.as_f64() + base_rate(channel.ours.base, i))
+}
+
+/// Geometric mean over the channels, by what each could send.
+fn mean_rate(i: &FeeInputs, rate: impl Fn(&Channel) -> f64) -> f64 {
     let (mut ln, mut whole) = (0.0, 0.0);
     for channel in i.channels {
         let weight = channel.spendable.as_f64() + 1.0;
-        let rate = channel.ours.ppm.as_f64() + base_rate(channel.ours.base, i);
-        ln += weight * rate.max(MIN_FEE).ln();
+        ln += weight * rate(channel).max(MIN_FEE).ln();
         whole += weight;
     }
     if whole > 0.0 { (ln / whole).exp() } else { MIN_FEE }
+}
+
+/// The proportional fee that is published, ppm; the mean where parallel channels differ.
+pub(super) fn asked(i: &FeeInputs) -> f64 {
+    mean_rate(i, |channel| channel.ours.ppm.as_f64()).max(1.0)
 }
 
 /// What the base fee adds, ppm.

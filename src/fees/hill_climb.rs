@@ -53,8 +53,10 @@ const RATE_SAMPLES: usize = 6;
 /// The learner's position.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Climb {
-    /// Middle of the pair: an effective rate, the base fee counted in.
+    /// Middle of the pair: a proportional fee, which is the part that we set.
     centre: f64,
+    /// What the base fee adds to it for the payer, ppm: beliefs are about the sum.
+    base: f64,
     delta: f64,
     /// Events x delta^2 seen so far, old days fading.
     info: f64,
@@ -98,7 +100,8 @@ struct Aim {
     run_out: Option<f64>,
 }
 
-/// Takes in what was observed and says which fee (ppm, without the base fee) it would ask now.
+/// Takes in what was observed and says which fee it would ask now. It moves the proportional fee only, so that a base fee
+/// beside small payments makes it careful, not wild; what it believes of payers is about both together.
 pub(super) fn stage(memory: &mut Memory, i: &FeeInputs, why: &mut Vec<Reason>) -> f64 {
     let seen = Seen::of(memory);
     // A target that the network was never told of has not been tried.
@@ -106,8 +109,9 @@ pub(super) fn stage(memory: &mut Memory, i: &FeeInputs, why: &mut Vec<Reason>) -
     let mut climb = memory.climb.take().unwrap_or_else(|| Climb::new(i));
     climb.block.marked |= memory.is_congested();
     if climb.is_held() && !memory.is_congested() {
-        climb.centre = tidy(blocks::gossiped(i)); // The order was in ppm; the base fee counts too.
+        climb.centre = tidy(blocks::asked(i));
     }
+    climb.base = base_rate(i);
     climb.purse.observe(i);
     // While the peer is away, nothing is tried and nothing learned.
     if i.channels.iter().any(|c| c.connected) {
@@ -116,7 +120,7 @@ pub(super) fn stage(memory: &mut Memory, i: &FeeInputs, why: &mut Vec<Reason>) -
             climb.turn(i, told);
         }
     }
-    let fee = climb.fee() - base_rate(i);
+    let fee = climb.fee();
     why.push(climb.reason(fee));
     memory.climb = Some(climb);
     memory.seen_until = memory.seen_until.max(i.observed.to);
@@ -124,14 +128,14 @@ pub(super) fn stage(memory: &mut Memory, i: &FeeInputs, why: &mut Vec<Reason>) -
     fee
 }
 
-/// What the base fee adds on the largest channel: the learner thinks in effective rates, the node is told the rest.
+/// What the base fee adds on the largest channel.
 fn base_rate(i: &FeeInputs) -> f64 {
-    i.channels.iter().max_by_key(|c| c.capacity).map_or(0.0, |c| blocks::base_rate(c.ours.base, i))
+    tidy(i.channels.iter().max_by_key(|c| c.capacity).map_or(0.0, |c| blocks::base_rate(c.ours.base, i)))
 }
 
 impl Climb {
     fn new(i: &FeeInputs) -> Climb {
-        let centre = tidy(blocks::gossiped(i));
+        let (centre, base) = (tidy(blocks::asked(i)), base_rate(i));
         let pairs = u32::from(i.peer.0[32]); // Peers begin at different places: not all fees rise on the first day.
         let purse = {
             let mut purse = Purse::default();
@@ -139,17 +143,18 @@ impl Climb {
             purse
         };
         let block = Block::new(i.now, BLOCK_HOURS);
-        Climb { pairs, purse, ..Climb::starting(centre, block, Step::First) }
+        Climb { pairs, purse, ..Climb::starting(centre, base, block, Step::First) }
     }
 
-    fn starting(centre: f64, block: Block, step: Step) -> Climb {
+    fn starting(centre: f64, base: f64, block: Block, step: Step) -> Climb {
         Climb {
             centre,
+            base,
             delta: DELTA_MAX,
             info: 0.0,
             step,
             pairs: 0,
-            belief: Belief::new(centre, block.start),
+            belief: Belief::new(centre + base, block.start),
             block,
             recent: vec![],
             dry: Dry::default(),
@@ -163,7 +168,7 @@ impl Climb {
         let mut block = Block::new(now, BLOCK_HOURS);
         block.wash_out(now);
         match before {
-            None => Climb::starting(fee.max(1.0), block, Step::Hold),
+            None => Climb::starting(fee.max(1.0), 0.0, block, Step::Hold),
             Some(climb) => Climb { centre: fee.max(1.0), step: Step::Hold, block, ..climb.clone() },
         }
     }
@@ -217,7 +222,7 @@ impl Climb {
         match self.step {
             Step::Hold => self.begin_pair(i),
             Step::Drift if sample.is_some_and(|s| s.n > 0.0) => {
-                self.belief.settle(self.centre);
+                self.belief.settle(self.centre + self.base);
                 self.begin_pair(i);
                 self.begin_below();
             }
@@ -263,7 +268,7 @@ impl Climb {
 
     /// A little down from where the fee is now, and never up again before somebody pays.
     fn drift(&mut self, i: &FeeInputs) {
-        let now_at = self.fee().min(blocks::gossiped(i));
+        let now_at = self.fee().min(blocks::asked(i));
         self.centre = bounded(now_at * (-DRIFT).exp(), i).min(now_at);
         self.step = Step::Drift;
         self.block = Block::new(i.now, DRIFT_HOURS);
@@ -319,9 +324,10 @@ impl Climb {
     fn climb(&mut self, i: &FeeInputs, surprise: Option<Surprise>, blind: bool) {
         let ample = self.purse.count(i);
         let posterior = self.belief.posterior(&self.recent, i.now);
-        let (low, high) = (bounded(0.0, i), bounded(f64::INFINITY, i));
-        let earns_most = posterior.best_fee(0.0, low, high);
-        let run_out = self.purse.price(&posterior, i, low, high).filter(|_| !ample);
+        let (low, high) = (bounded(0.0, i) + self.base, bounded(f64::INFINITY, i) + self.base);
+        let asked = |effective: f64| (effective - self.base).max(1.0);
+        let earns_most = asked(posterior.best_fee(0.0, low, high));
+        let run_out = self.purse.price(&posterior, i, low, high).filter(|_| !ample).map(asked);
         self.aim = Aim { earns_most: Some(tidy(earns_most)), run_out: run_out.map(tidy) };
         let wanted = earns_most.max(run_out.unwrap_or(0.0));
         let most = MOVE + self.delta - DELTA_MIN;
@@ -361,11 +367,12 @@ impl Climb {
             "centre_ppm": self.centre,
             "delta": self.delta,
             "fee_ppm": self.fee(),
+            "base_fee_adds_ppm": self.base,
             "earns_most_ppm": self.aim.earns_most,
             "run_out_ppm": self.aim.run_out,
             "theta_ppm": of(posterior.theta()),
             "kappa": of(posterior.kappa()),
-            "demand_per_hour": posterior.demand(self.fee()),
+            "demand_per_hour": posterior.demand(self.fee() + self.base),
             "events_behind": posterior.events,
             "information": self.info,
             "step": self.step,
@@ -380,11 +387,9 @@ impl Climb {
     }
 }
 
-/// Between floor and ceiling, as effective rates; the Vegas reflex does not move the learner.
+/// Between floor and ceiling; the Vegas reflex does not move the learner.
 fn bounded(fee: f64, i: &FeeInputs) -> f64 {
-    let base = base_rate(i);
-    let low = (floor::calm_floor(i) + base).max(1.0);
-    tidy(fee.min(i.tuning.top().as_f64() + base).max(low))
+    tidy(fee.min(i.tuning.top().as_f64()).max(floor::calm_floor(i).max(1.0)))
 }
 
 enum Surprise {

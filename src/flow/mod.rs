@@ -48,6 +48,7 @@ pub fn analyse(inputs: &FlowInputs) -> Flow {
     let (out_per_day, in_per_day) = daily_rates(inputs);
     let net = net(out_per_day, in_per_day);
     let turnover = ratio(out_per_day + in_per_day, inputs.capacity.as_f64());
+    let sum = |of: fn(&DaySum) -> u64| Msat(days(inputs).map(of).fold(0, u64::saturating_add));
     let forwards = days(inputs).map(|d| d.in_count.saturating_add(d.out_count)).fold(0, u64::saturating_add);
     Flow {
         class: classify(forwards, turnover, net, inputs.previous),
@@ -57,6 +58,8 @@ pub fn analyse(inputs: &FlowInputs) -> Flow {
         turnover,
         velocity: velocity(inputs),
         confidence: confidence(forwards, inputs.now, inputs.last_forward),
+        out_msat: sum(|d| d.out_msat),
+        in_msat: sum(|d| d.in_msat),
         forwards,
         last_forward: inputs.last_forward,
     }

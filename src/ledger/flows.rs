@@ -7,13 +7,13 @@ use sqlx::sqlite::SqliteRow;
 
 use super::bulk::{Bulk, Cell};
 use super::{ChannelDays, ChannelTotals, Ledger, channel_id, channels, signed, unsigned};
-use crate::domain::{ChannelId, Flow, Time};
+use crate::domain::{ChannelId, Flow, Msat, Time};
 use crate::flow::DaySum;
 
 const FLOWS: Bulk = Bulk {
     head:
         "INSERT OR REPLACE INTO flows (channel, at, class, out_per_day, in_per_day, net, turnover, velocity, confidence,
-           forwards, last_forward)",
+           out_msat, in_msat, forwards, last_forward)",
     tail: "",
 };
 
@@ -72,6 +72,8 @@ impl Ledger {
                 Cell::Real(flow.turnover),
                 Cell::Real(flow.velocity),
                 Cell::Real(flow.confidence),
+                Cell::Int(signed(flow.out_msat.0)?),
+                Cell::Int(signed(flow.in_msat.0)?),
                 Cell::Int(signed(flow.forwards)?),
                 Cell::Maybe(flow.last_forward.map(|t| t.0)),
             ]);
@@ -86,8 +88,8 @@ impl Ledger {
     pub async fn flows(&self) -> anyhow::Result<HashMap<ChannelId, (Time, Flow)>> {
         let mut reader = self.reader().await?;
         let rows = sqlx::query(
-            "SELECT channel_id, at, class, out_per_day, in_per_day, net, turnover, velocity, confidence, forwards,
-                 last_forward
+            "SELECT channel_id, at, class, out_per_day, in_per_day, net, turnover, velocity, confidence, out_msat,
+                 in_msat, forwards, last_forward
              FROM flows JOIN channels ON channels.id = channel",
         )
         .fetch_all(reader.conn())
@@ -129,8 +131,10 @@ fn flow(row: &SqliteRow) -> anyhow::Result<Flow> {
         turnover: row.try_get(6)?,
         velocity: row.try_get(7)?,
         confidence: row.try_get(8)?,
-        forwards: unsigned(row.try_get(9)?),
-        last_forward: row.try_get::<Option<i64>, _>(10)?.map(Time),
+        out_msat: Msat(unsigned(row.try_get(9)?)),
+        in_msat: Msat(unsigned(row.try_get(10)?)),
+        forwards: unsigned(row.try_get(11)?),
+        last_forward: row.try_get::<Option<i64>, _>(12)?.map(Time),
     })
 }
 

@@ -129,6 +129,10 @@ fn look_at(path: &Path, name: &str) -> Result<Found, OpenError> {
         return Err(OpenError::NotSqlite { path: name.to_owned() });
     }
     if header[68..72] == APPLICATION_ID.to_be_bytes() {
+        let theirs = i64::from(u32::from_be_bytes([header[60], header[61], header[62], header[63]]));
+        if theirs > newest() {
+            return Err(OpenError::Newer { path: name.to_owned(), theirs, ours: newest() });
+        }
         return Ok(Found::Sqlite);
     }
     // A file of no program, without a table, is free to take. A table needs a second page; and what waits in a write-ahead
@@ -138,6 +142,11 @@ fn look_at(path: &Path, name: &str) -> Result<Found, OpenError> {
         return Err(OpenError::NotOurs { path: name.to_owned() });
     }
     Ok(Found::Sqlite)
+}
+
+/// Version of the schema that this program makes.
+fn newest() -> i64 {
+    MIGRATIONS.last().map_or(0, |(version, ..)| *version)
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {
@@ -175,7 +184,7 @@ async fn read_first(path: &Path, name: &str, owner: &Identity) -> Result<(), Ope
             .fetch_one(&mut conn)
             .await
             .map_err(refused)?;
-        let ours = MIGRATIONS.last().map_or(0, |(version, ..)| *version);
+        let ours = newest();
         if theirs > ours {
             return Err(OpenError::Newer { path: name.to_owned(), theirs, ours });
         }
@@ -248,6 +257,9 @@ async fn prepare(conn: &mut SqliteConnection, owner: &Identity, now: Time) -> an
         .bind(now.0)
         .execute(&mut *conn)
         .await?;
+    // In the header as well, where a start can read it without opening anything.
+    let version = AssertSqlSafe(format!("PRAGMA user_version = {}", newest()));
+    sqlx::query(version.into_sql_str()).execute(&mut *conn).await?;
     // The next start reads version and owner from the main file alone.
     sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").execute(conn).await?;
     Ok(())

@@ -404,6 +404,8 @@ async fn flows_come_back_as_they_went() {
         turnover: 1e-9,
         velocity: 0.0,
         confidence: 0.9,
+        out_msat: Msat(7),
+        in_msat: Msat(9),
         forwards: 3,
         last_forward: None,
     };

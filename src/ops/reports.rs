@@ -8,7 +8,7 @@ use anyhow::Context;
 use serde_json::Value;
 
 use super::{Job, JobReport, Ops, OrderError};
-use crate::domain::{Channel, Flow, Identity, Msat, NodeView, PeerId, Scid, Time};
+use crate::domain::{Channel, Flow, Identity, NodeView, PeerId, Scid, Time};
 use crate::fees;
 use crate::flow::{self, FlowInputs};
 
@@ -51,8 +51,6 @@ pub struct FeeReport {
 pub struct AnalysisReport {
     pub channel: Channel,
     pub flow: Flow,
-    pub in_msat: Msat,
-    pub out_msat: Msat,
     pub window_days: u64,
     pub congested: bool,
     pub below_target: bool,
@@ -102,8 +100,6 @@ impl Ops {
         let channel = view.channels.into_iter().find(|channel| channel.channel_id == id);
         let channel = channel.ok_or_else(|| OrderError::Caller(format!("the node has no channel '{name}' now")))?;
         let sum = self.ledger.day_sums(now, options.flow_window_days).await?.remove(&id).unwrap_or_default();
-        let in_msat = sum.days.iter().map(|day| Msat(day.in_msat)).sum();
-        let out_msat = sum.days.iter().map(|day| Msat(day.out_msat)).sum();
         let flow = flow::analyse(&FlowInputs {
             now,
             window_days: options.flow_window_days,
@@ -119,8 +115,6 @@ impl Ops {
             window_days: options.flow_window_days,
             channel,
             flow,
-            in_msat,
-            out_msat,
         })
     }
 

@@ -27,6 +27,7 @@ impl Ops {
     pub async fn sync(&self) -> anyhow::Result<SyncReport> {
         let _reading = self.reading.lock().await;
         let mut report = SyncReport::default();
+        self.note_channels_first().await.context("listing the channels")?;
         self.read_index(ForwardIndex::Created, &mut report).await.context("reading new forwards")?;
         self.read_index(ForwardIndex::Updated, &mut report).await.context("reading resolved forwards")?;
         self.read_unresolved(&mut report).await.context("reading forwards that were in flight")?;
@@ -82,14 +83,27 @@ impl Ops {
         Ok(())
     }
 
-    /// A splice changes the scid, and no list of the node says so; but it still knows the old one when asked.
+    /// A splice changes the scid, and no list of the node says so; but it still knows the old one when asked. What it does
+    /// not answer now is asked again the next time: names are no reason to stop.
     async fn name_old_scids(&self) -> anyhow::Result<()> {
         for scid in self.ledger.unknown_scids(NAMES_PER_SYNC).await? {
             match self.node.channel_of(scid).await {
                 Ok(name) => self.ledger.name_scid(scid, name.as_ref()).await?,
                 Err(NodeError::Unsupported { .. }) => self.ledger.name_scid(scid, None).await?,
-                Err(error) => return Err(error.into()),
+                Err(error) => {
+                    tracing::warn!("the channel of {scid} is not known yet: {error}");
+                    return Ok(());
+                }
             }
+        }
+        Ok(())
+    }
+
+    /// Before the first forward the channels are noted: rows then need no moving when their channel turns out to be known.
+    async fn note_channels_first(&self) -> anyhow::Result<()> {
+        if self.ledger.positions().await?.created == 0 {
+            let channels = self.node.channels().await?;
+            self.ledger.note_channels(self.now(), &channels).await?;
         }
         Ok(())
     }

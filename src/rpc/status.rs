@@ -24,7 +24,7 @@ pub(super) const COMMAND: Command = Command {
             "channel_states[]",
             "Channels that route, by class: `channel_id` (short channel id), `peer_id`, `state` (`source`, `sink`, \
              `balanced`, `idle`; `unknown` before the first analysis), `flow_ratio` ((out - in) / (out + in), -1 to 1), \
-             `sats_in` and `sats_out` (forwarded since the channel is known), `capacity`, `local_sats`, `fee_ppm`, `updated_at`, \
+             `sats_in` and `sats_out` (within the flow window; like all numbers of the flow `null` before the channel's first analysis), `fees_earned_msat` (by forwards out, since the channel is known), `capacity`, `local_sats`, `fee_ppm`, `updated_at`, \
              `confidence` (0 to 1), `velocity` (change of `flow_ratio` a day), `turnover` (share of the capacity that moves \
              in a day), `forward_count` (within the window), `below_target`.",
         ),
@@ -110,18 +110,19 @@ fn channel_state(report: &ChannelReport, options: &Options) -> Value {
         "channel_id": channel.scid,
         "peer_id": channel.peer,
         "state": flow.map_or("unknown", |flow| flow.class.name()),
-        "flow_ratio": flow.map_or(0.0, |flow| rounded(flow.net)),
-        "sats_in": report.totals.in_msat / 1000,
-        "sats_out": report.totals.out_msat / 1000,
+        "flow_ratio": flow.map(|flow| rounded(flow.net)),
+        "sats_in": flow.map(|flow| flow.in_msat.sat_floor()),
+        "sats_out": flow.map(|flow| flow.out_msat.sat_floor()),
+        "fees_earned_msat": report.totals.fees_earned_msat,
         "capacity": channel.capacity.sat_floor(),
         "local_sats": channel.local.sat_floor(),
         "fee_ppm": channel.ours.ppm,
-        "updated_at": report.flow.as_ref().map_or(0, |(at, _)| at.secs()),
-        "confidence": flow.map_or(0.0, |flow| rounded(flow.confidence)),
-        "velocity": flow.map_or(0.0, |flow| rounded(flow.velocity)),
-        "turnover": flow.map_or(0.0, |flow| rounded(flow.turnover)),
-        "forward_count": flow.map_or(0, |flow| flow.forwards),
-        "below_target": flow.is_some_and(|flow| below_target(flow, options)),
+        "updated_at": report.flow.as_ref().map(|(at, _)| at.secs()),
+        "confidence": flow.map(|flow| rounded(flow.confidence)),
+        "velocity": flow.map(|flow| rounded(flow.velocity)),
+        "turnover": flow.map(|flow| rounded(flow.turnover)),
+        "forward_count": flow.map(|flow| flow.forwards),
+        "below_target": flow.map(|flow| below_target(flow, options)),
     })
 }
 

@@ -133,6 +133,8 @@ CREATE TABLE flows (
     turnover     REAL    NOT NULL,
     velocity     REAL    NOT NULL,
     confidence   REAL    NOT NULL,
+    out_msat     INTEGER NOT NULL,
+    in_msat      INTEGER NOT NULL,
     forwards     INTEGER NOT NULL,
     last_forward INTEGER
 ) STRICT;
