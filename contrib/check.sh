@@ -20,5 +20,9 @@ python=.venv/bin/python
 if [ ! -x "$python" ]; then
     python3 -m venv .venv
 fi
-"$python" -m pip install --quiet --disable-pip-version-check -r plugin-tests/requirements.txt
+packages=(-r plugin-tests/requirements.txt)
+if command -v lightningd >/dev/null; then
+    packages+=(pyln-testing)
+fi
+"$python" -m pip install --quiet --disable-pip-version-check "${packages[@]}"
 "$python" -m pytest plugin-tests -q "$@"

@@ -1,107 +1,14 @@
 //! The plugin's first words with lightningd, spoken with the real program: manifest, `init`, and the end.
 #![expect(clippy::unwrap_used, reason = "a plugin that does not speak fails the test")]
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::thread;
-use std::time::{Duration, Instant};
+mod speaker;
+
+use std::time::Instant;
 
 use cl_revenue_ops::{options, rpc};
-use serde_json::{Map, Value, json};
-use tempfile::TempDir;
+use serde_json::{Value, json};
 
-struct Plugin {
-    child: Child,
-    stdin: Option<ChildStdin>,
-    said: Receiver<Value>,
-    /// Log lines that came before an answer.
-    log: Vec<Value>,
-    home: TempDir,
-}
-
-impl Plugin {
-    fn start() -> Plugin {
-        Plugin::start_with(&[])
-    }
-
-    fn start_with(environment: &[(&str, &str)]) -> Plugin {
-        let home = tempfile::tempdir().unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_cl-revenue-ops"))
-            .env("LIGHTNINGD_PLUGIN", "1")
-            .env("HOME", home.path())
-            .envs(environment.iter().copied())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let (sender, said) = channel();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        thread::spawn(move || {
-            for line in stdout.lines().map_while(Result::ok).filter(|line| !line.is_empty()) {
-                let _ = sender.send(serde_json::from_str(&line).unwrap());
-            }
-        });
-        let stdin = child.stdin.take();
-        Plugin { child, stdin, said, log: Vec::new(), home }
-    }
-
-    fn send(&mut self, message: &Value) {
-        write!(self.stdin.as_mut().unwrap(), "{message}\n\n").unwrap();
-    }
-
-    fn call(&mut self, method: &str, params: Value) -> Value {
-        self.send(&json!({ "jsonrpc": "2.0", "id": format!("cln:{method}#1"), "method": method, "params": params }));
-        loop {
-            let message = self.said.recv_timeout(Duration::from_secs(20)).expect("an answer");
-            if message["id"] == format!("cln:{method}#1") {
-                return message;
-            }
-            self.log.push(message);
-        }
-    }
-
-    /// As lightningd sends it: every option that has a default is there.
-    fn init(&mut self, given: &[(&str, &str)]) -> Value {
-        self.init_on("regtest", given)
-    }
-
-    fn init_on(&mut self, network: &str, given: &[(&str, &str)]) -> Value {
-        let manifest = self.call("getmanifest", json!({ "allow-deprecated-apis": true }))["result"].clone();
-        let mut values = Map::new();
-        for option in manifest["options"].as_array().unwrap() {
-            values.insert(option["name"].as_str().unwrap().to_owned(), option["default"].clone());
-        }
-        for (key, value) in given {
-            values.insert(format!("revenue-ops-{}", key.replace('_', "-")), json!(value));
-        }
-        let dir = self.home.path().join("regtest");
-        let configuration = json!({
-            "lightning-dir": dir, "rpc-file": "lightning-rpc", "startup": false, "network": network,
-            "feature_set": { "init": "", "node": "", "channel": "", "invoice": "" },
-        });
-        self.call("init", json!({ "options": values, "configuration": configuration }))
-    }
-
-    /// Milliseconds until the process is gone.
-    fn ends(&mut self) -> u128 {
-        let start = Instant::now();
-        while start.elapsed() < Duration::from_secs(10) {
-            if self.child.try_wait().unwrap().is_some() {
-                return start.elapsed().as_millis();
-            }
-            thread::sleep(Duration::from_millis(5));
-        }
-        panic!("the plugin does not end");
-    }
-}
-
-impl Drop for Plugin {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use speaker::Plugin;
 
 fn sorted(list: &Value, field: Option<&str>) -> Vec<String> {
     let text = |item: &Value| field.map_or(item, |field| &item[field]).as_str().unwrap().to_owned();
