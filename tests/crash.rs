@@ -103,11 +103,13 @@ fn market() -> Vec<String> {
 }
 
 /// One life. The first ones and every fifth one end while they begin; the others end some time after they are open, or, in the second half, after
-/// they have read the node's list.
+/// they have read the node's list: at any moment, or within 4 ms from the end of a transaction.
 fn live_and_die(sim: &Sim, channels: &[String], kill: u32, dice: &mut ChaCha8Rng) {
     let (early, delay) = (dice.random_bool(0.2) || kill < FIRST, dice.random_range(0..200));
     let fee_ppm = dice.random_range(100..3000);
     let awake = dice.random_bool(0.5);
+    let at_write = dice.random_bool(0.6).then(|| dice.random_range(0..4_000));
+    let ledger = sim.dir().join("disturbed.db");
     let advance = || drop(sim.must("sim-advance", &json!([STEP_SECS])));
     if let Some((_, order, channel)) = ORDERS.iter().find(|(when, ..)| *when == kill) {
         sim.must(order, &json!([channels[*channel]]));
@@ -115,23 +117,27 @@ fn live_and_die(sim: &Sim, channels: &[String], kill: u32, dice: &mut ChaCha8Rng
     if !awake {
         advance();
     }
-    let plugin: Plugin<'_> = sim.start_plugin(&sim.dir().join("disturbed.db"), fee_ppm);
+    let plugin: Plugin<'_> = sim.start_plugin(&ledger, fee_ppm);
     if awake {
         // Half of the news come as notifications as well, all at once.
         advance();
     }
     if early {
         sleep(Duration::from_millis(if kill < FIRST { u64::from(kill) * 2 } else { delay / 5 }));
-    } else {
-        let late = kill >= HALF;
-        let is_open = |status: &Value| status["node"]["id"].is_string();
-        plugin.until("the ledger", |status| if late { status["status"] == "running" } else { is_open(status) });
-        if late && awake {
-            // Fees that were set in the moment of a kill are taken for an operator's, and held: let them move again.
-            sim.must("revenue-wake-all", &json!([]));
-        }
-        // The first cycles follow at once; an order to wake was the first fee cycle.
-        sleep(Duration::from_millis(if late && !awake { delay / 3 } else { delay }));
+        return plugin.kill();
+    }
+    let late = kill >= HALF;
+    let is_open = |status: &Value| status["node"]["id"].is_string();
+    plugin.until("the ledger", |status| if late { status["status"] == "running" } else { is_open(status) });
+    if late && awake {
+        // Fees that were set in the moment of a kill are taken for an operator's, and held: let them move again.
+        sim.must("revenue-wake-all", &json!([]));
+    }
+    // The first cycles follow at once; an order to wake was the first fee cycle.
+    sleep(Duration::from_millis(if late && !awake { delay / 3 } else { delay }));
+    if let Some(micros) = at_write {
+        plugin.until_written(&ledger);
+        sleep(Duration::from_micros(micros));
     }
     plugin.kill();
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -161,9 +161,18 @@ impl Plugin<'_> {
         wait_for(what, || self.sim.call("revenue-status", &json!({})).ok().filter(|status| is(status)));
     }
 
+    /// Waits until something is written beside the ledger, which is when a transaction ends, or for a third of a second.
+    pub(crate) fn until_written(&self, ledger: &Path) {
+        let log = ledger.with_extension("db-wal");
+        let seen = || log.metadata().ok().map(|file| (file.len(), file.mtime(), file.mtime_nsec()));
+        let (began, before) = (Instant::now(), seen());
+        while seen() == before && began.elapsed() < Duration::from_millis(300) {
+            sleep(Duration::from_micros(100));
+        }
+    }
+
     /// SIGKILL: no handler runs, nothing is flushed.
     pub(crate) fn kill(self) {
-        assert_eq!(self.sim.plugins(), 1, "the plugin ended before it was killed");
         writeln!(self.sim.killer.stdin.as_ref().unwrap(), "{}", self.pid).unwrap();
         wait_for("the node to notice", || (self.sim.plugins() == 0).then_some(()));
     }
