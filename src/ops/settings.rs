@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::{Ops, OrderError};
 use crate::ledger::OverrideRow;
-use crate::options::{Layers, OptionError, Options, Scope, Source, Spec, TABLE, find};
+use crate::options::{self, Layers, OptionError, Options, Scope, Source, Spec, TABLE, find};
 
 /// The same settings for all who hold a clone.
 #[derive(Clone)]
@@ -104,21 +104,39 @@ impl Settings {
 
     /// Puts the kept rows in force. One that no longer fits is left out and stays in the ledger; the others count.
     fn take_overrides(&self, rows: Vec<OverrideRow>) {
-        let mut ignored = Vec::new();
-        for row in rows {
-            let taken = tunable(&row.key)
-                .and_then(|spec| Ok(self.change(|layers| drop(layers.overrides.insert(spec.key, row.value.clone())))?));
-            if let Err(error) = taken {
-                ignored.push(format!(
-                    "what 'revenue-config set' kept for '{}' ({}) is not in force: {error}",
-                    row.key, row.value
-                ));
-            }
+        let take = |row: &OverrideRow| -> Result<(), OrderError> {
+            let spec = tunable(&row.key)?;
+            self.change(|layers| drop(layers.overrides.insert(spec.key, row.value.clone())))?;
+            Ok(())
+        };
+        // A row may fit only together with another that comes later.
+        let (mut waiting, mut before) = (rows, usize::MAX);
+        while waiting.len() < before {
+            before = waiting.len();
+            waiting.retain(|row| take(row).is_err());
         }
+        let tell = |row: &OverrideRow| {
+            let error = take(row).err()?;
+            Some(format!("what 'revenue-config set' kept for '{}' ({}) is not in force: {error}", row.key, row.value))
+        };
+        let ignored: Vec<_> = waiting.iter().filter_map(tell).collect();
         for warning in &ignored {
             tracing::warn!("{warning}");
         }
         *self.0.ignored.lock().unwrap_or_else(PoisonError::into_inner) = ignored;
+    }
+
+    /// Would lightningd's own values do without the kept ones? It is with them alone that it starts us the next time.
+    fn does_alone(&self, spec: &'static Spec, text: &str) -> Result<(), OrderError> {
+        let mut alone = Layers { overrides: options::Settings::new(), ..self.layers() };
+        alone.setconfig.insert(spec.key, text.to_owned());
+        let refusal = |error| {
+            OrderError::Caller(format!(
+                "{error}; what 'revenue-config set' keeps does not count here, because the plugin would not start \
+                 with this: change both with setconfig"
+            ))
+        };
+        alone.resolve().map(drop).map_err(refusal)
     }
 
     /// A row that was not in force is gone: nothing to warn of any more.
@@ -177,6 +195,7 @@ impl Ops {
         let text = text.trim();
         let _writing = self.settings.0.writing.lock().await;
         let old = self.settings.row(spec).value;
+        self.settings.does_alone(spec, text)?;
         let before = self.settings.change(|layers| {
             layers.overrides.remove(spec.key);
             layers.setconfig.insert(spec.key, text.to_owned());
@@ -268,6 +287,29 @@ mod tests {
         let warnings = settings.warnings();
         assert_eq!(warnings.len(), 3, "{warnings:?}");
         assert!(warnings[0].contains("'min_fee_ppm' (200) is not in force"), "{warnings:?}");
+    }
+
+    #[test]
+    fn kept_rows_that_fit_only_together_are_all_taken() {
+        for (config, rows) in [
+            ([("min_fee_ppm", "100"), ("max_fee_ppm", "5000")], [kept("max_fee_ppm", "50"), kept("min_fee_ppm", "5")]),
+            ([("min_fee_ppm", "10"), ("max_fee_ppm", "40")], [kept("min_fee_ppm", "45"), kept("max_fee_ppm", "50")]),
+        ] {
+            let settings = settings(&config);
+            settings.take_overrides(rows.to_vec());
+            assert_eq!(settings.now().max_fee_ppm, 50);
+            assert_eq!(settings.warnings().len(), 2, "both mask the configuration: {:?}", settings.warnings());
+        }
+    }
+
+    #[test]
+    fn lightningd_keeps_nothing_that_it_could_not_start_us_with() {
+        let settings = settings(&[]);
+        settings.take_overrides(vec![kept("max_fee_ppm", "7000")]);
+        let min = find("min_fee_ppm").unwrap();
+        assert!(settings.does_alone(min, "4000").is_ok());
+        let error = settings.does_alone(min, "6000").unwrap_err().to_string();
+        assert!(error.contains("(5000) contradict") && error.contains("change both with setconfig"), "{error}");
     }
 
     #[test]
