@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{AssertSqlSafe, Row as _, SqlSafeStr as _};
 
 use super::bulk::{Bulk, Cell};
 use super::{ChangeCount, FeeOutcomeKind, FeeRow, Ledger, channel_id, channels, peer_id};
@@ -55,12 +55,46 @@ impl Ledger {
         Ok(())
     }
 
-    /// Changes that the node confirmed, per channel, since `since`; dry ones count too.
+    /// Says what came of changes that were recorded as ordered; others stay as they are.
+    pub async fn settle_fees(&self, rows: &[FeeRow]) -> anyhow::Result<()> {
+        let mut writer = self.writer().await?;
+        let mut tx = writer.begin().await?;
+        for row in rows {
+            for table in ["changes", "decisions"] {
+                let sql = format!(
+                    "UPDATE {table} SET outcome = ?1 WHERE outcome = 4 AND at = ?2
+                     AND channel = (SELECT id FROM channels WHERE channel_id = ?3)"
+                );
+                sqlx::query(AssertSqlSafe(sql).into_sql_str())
+                    .bind(code(row.outcome))
+                    .bind(row.at.0)
+                    .bind(row.channel.0.as_slice())
+                    .execute(&mut *tx)
+                    .await?;
+            }
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Changes that were ordered and of which it is not known what came, oldest first.
+    pub async fn ordered_fees(&self) -> anyhow::Result<Vec<FeeRow>> {
+        let mut reader = self.reader().await?;
+        let rows = sqlx::query(
+            "SELECT changes.id, channel_id, changes.peer, at, old, new, outcome, manual, urgent, summary, why
+             FROM changes CROSS JOIN channels ON channels.id = channel WHERE outcome = 4 ORDER BY changes.id",
+        )
+        .fetch_all(reader.conn())
+        .await?;
+        rows.iter().map(fee_row).map(|row| row.map(|(_, row)| row)).collect()
+    }
+
+    /// Changes that the node confirmed, or may have made, per channel, since `since`; dry ones count too.
     pub async fn changes_since(&self, since: Time) -> anyhow::Result<HashMap<ChannelId, ChangeCount>> {
         let mut reader = self.reader().await?;
         let rows: Vec<(Vec<u8>, i64, i64)> = sqlx::query_as(
             "SELECT channel_id, SUM(NOT urgent), SUM(urgent) FROM changes CROSS JOIN channels ON channels.id = channel
-             WHERE at >= ? AND outcome IN (1, 2) GROUP BY channel",
+             WHERE at >= ? AND outcome IN (1, 2, 4) GROUP BY channel",
         )
         .bind(since.0)
         .fetch_all(reader.conn())
@@ -137,6 +171,7 @@ fn code(outcome: FeeOutcomeKind) -> i64 {
         FeeOutcomeKind::Set => 1,
         FeeOutcomeKind::Dry => 2,
         FeeOutcomeKind::Failed => 3,
+        FeeOutcomeKind::Ordered => 4,
     }
 }
 
@@ -146,6 +181,7 @@ fn outcome(code: i64) -> anyhow::Result<FeeOutcomeKind> {
         1 => FeeOutcomeKind::Set,
         2 => FeeOutcomeKind::Dry,
         3 => FeeOutcomeKind::Failed,
+        4 => FeeOutcomeKind::Ordered,
         other => anyhow::bail!("outcome {other} of a fee decision in the ledger is unknown"),
     })
 }

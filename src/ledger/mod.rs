@@ -124,6 +124,9 @@ pub enum FeeOutcomeKind {
     Dry,
     /// The node refused, or answered something else than was asked.
     Failed,
+    /// The node was to be told, and what came of it was not heard: we were stopped in between, or it did not answer. The
+    /// next look at the node tells.
+    Ordered,
 }
 
 /// Changes of the fee of one channel since some time.

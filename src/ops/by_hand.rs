@@ -2,7 +2,8 @@
 
 use anyhow::Context;
 
-use super::{FeeOutcome, Ops};
+use super::Ops;
+use super::publish::Orders;
 use crate::domain::{Channel, ChannelId, NodeView, PeerId, Ppm, Scid, Time};
 use crate::fees;
 use crate::ledger::FeeOutcomeKind;
@@ -40,6 +41,7 @@ impl Ops {
         let (now, options) = (self.clock.now(), self.settings.now());
         check_limits(ppm, force, &options)?;
         let view = self.look(now).await?;
+        self.settle_unheard(&view).await?;
         let peer = self.peer_by_name(&view, channel).await?;
         let (_, channels) = view.priced_by_peer().into_iter().find(|(id, _)| *id == peer).ok_or_else(|| {
             OrderError::Caller(format!("channel '{channel}' does not route now; its fee cannot be set"))
@@ -91,27 +93,16 @@ impl Ops {
         ppm: Ppm,
         options: &Options,
     ) -> anyhow::Result<Vec<FeeOutcomeKind>> {
-        let why = [fees::Reason::ByHand { fee: ppm }];
-        let (summary, why) = (fees::summary(&why), fees::told(&why)?.to_string());
-        let (mut kinds, mut rows) = (Vec::new(), Vec::new());
-        for channel in channels {
-            let kind = match channel.ours.ppm == ppm {
-                true => FeeOutcomeKind::Kept,
-                false => self.publish(channel, ppm, options, &summary).await,
-            };
-            let (summary, old) = (summary.clone(), channel.ours.ppm);
-            let (id, scid, peer) = (channel.channel_id, channel.scid, channel.peer);
-            let outcome = FeeOutcome { channel: id, scid, peer, old, new: ppm, kind, summary };
-            rows.push(outcome.row(now, false, true, why.clone()));
-            kinds.push(kind);
-        }
+        let mut orders = Orders::by_hand(now, channels, ppm, options.dry_run)?;
+        self.ledger.record_fees(now, &[], &orders.rows).await?;
+        self.carry_out(&mut orders, options).await?;
+        let kinds: Vec<FeeOutcomeKind> = orders.outcomes.iter().map(|outcome| outcome.kind).collect();
         let in_force = kinds.iter().all(|kind| matches!(kind, FeeOutcomeKind::Kept | FeeOutcomeKind::Set));
-        let mut memories = Vec::new();
         if let (true, Some(first)) = (in_force, channels.first()) {
-            let memory = self.memories().await?.remove(&first.peer);
-            memories.push((first.peer, serde_json::to_string(&fees::taken_over(memory.as_ref(), ppm, now))?));
+            let memory = fees::taken_over(self.memories().await?.get(&first.peer), ppm, now);
+            let memories = [(first.peer, serde_json::to_string(&memory)?)];
+            self.ledger.record_fees(now, &memories, &[]).await?;
         }
-        self.ledger.record_fees(now, &memories, &rows).await?;
         Ok(kinds)
     }
 }
@@ -131,10 +122,12 @@ fn answer(name: &str, channels: &[&Channel], kinds: &[FeeOutcomeKind], ppm: Ppm)
     let scids = |wanted: &dyn Fn(FeeOutcomeKind) -> bool| -> Vec<Scid> {
         channels.iter().zip(kinds).filter(|(_, kind)| wanted(**kind)).filter_map(|(channel, _)| channel.scid).collect()
     };
-    let failed = scids(&|kind| kind == FeeOutcomeKind::Failed);
+    let failed = scids(&|kind| matches!(kind, FeeOutcomeKind::Failed | FeeOutcomeKind::Ordered));
     if !failed.is_empty() {
         let failed = failed.iter().map(Scid::to_string).collect::<Vec<_>>().join(", ");
-        let text = format!("the node did not set the fee of {failed}; it stays as it was (the log says why)");
+        let text = format!(
+            "the node did not confirm the fee of {failed} (the log says why); revenue-status shows what is in force"
+        );
         return Err(OrderError::Broken(anyhow::anyhow!(text)));
     }
     let by_name = |channel: &&&Channel| {

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-use super::Ops;
-use crate::domain::{Channel, ChannelId, Flow, NodeView, PeerId, Ppm, Scid, Time};
-use crate::fees::{self, Action, FeeDecision, FeeInputs, Market, Memory, Observed, Tuning, Updates};
+use super::publish::Orders;
+use super::{FeeOutcome, Ops};
+use crate::domain::{Channel, ChannelId, Flow, NodeView, PeerId, Ppm, Time};
+use crate::fees::{self, FeeDecision, FeeInputs, Market, Memory, Observed, Tuning, Updates};
 use crate::flow::traffic::traffic_index;
-use crate::ledger::{ChangeCount, Demand, FeeOutcomeKind, FeeRow, Reputation};
-use crate::node::FeeOrder;
+use crate::ledger::{ChangeCount, Demand, Reputation};
 use crate::options::Options;
 
 /// Amounts of the newest forwards from which it is told how much of the demand a balance could carry.
@@ -24,18 +24,6 @@ const LONGEST_LOOK_HOURS: f64 = 14.0 * 24.0;
 /// A day, the period of the gossip budget.
 const BUDGET_HOURS: f64 = 24.0;
 
-/// What became of one channel in a fee cycle.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FeeOutcome {
-    pub channel: ChannelId,
-    pub scid: Option<Scid>,
-    pub peer: PeerId,
-    pub old: Ppm,
-    pub new: Ppm,
-    pub kind: FeeOutcomeKind,
-    pub summary: String,
-}
-
 /// What a fee cycle reads before it decides.
 struct Scene {
     view: NodeView,
@@ -45,14 +33,6 @@ struct Scene {
     observed: HashMap<PeerId, Observed>,
     flows: HashMap<ChannelId, (Time, Flow)>,
     changes: HashMap<ChannelId, ChangeCount>,
-}
-
-/// What it leaves behind.
-#[derive(Default)]
-struct Result {
-    outcomes: Vec<FeeOutcome>,
-    rows: Vec<FeeRow>,
-    memories: Vec<(PeerId, String)>,
 }
 
 impl Ops {
@@ -68,17 +48,21 @@ impl Ops {
         let now = self.clock.now();
         let scene = self.scene(now, self.settings.now()).await.context("looking at the node")?;
         let tuning = tuning(&scene.options);
-        let mut result = Result::default();
+        let (mut orders, mut memories) = (Orders::default(), Vec::new());
         for (peer, channels) in scene.view.priced_by_peer() {
             let decision = scene.decide(peer, &channels, &tuning);
-            self.carry_out(&scene, &channels, decision, &mut result).await?;
+            memories.push((peer, serde_json::to_string(&decision.memory)?));
+            orders.add(now, &channels, &decision, scene.options.dry_run)?;
         }
-        self.ledger.record_fees(now, &result.memories, &result.rows).await.context("recording the decisions")?;
-        Ok(result.outcomes)
+        // Before anything is done it is written down: whoever stops us in between finds the order, and not a fee of nobody's.
+        self.ledger.record_fees(now, &memories, &orders.rows).await.context("recording the decisions")?;
+        self.carry_out(&mut orders, &scene.options).await?;
+        Ok(orders.outcomes)
     }
 
     async fn scene(&self, now: Time, options: Arc<Options>) -> anyhow::Result<Scene> {
         let view = self.look(now).await?;
+        self.settle_unheard(&view).await.context("finding out what came of earlier orders")?;
         let market = self.market(&view, &options).await?;
         let memories = self.memories().await?;
         let observed = self.observe(&view, &memories, options.enable_reputation).await?;
@@ -144,87 +128,6 @@ impl Ops {
             observed.extend(span);
         }
         Ok(observed)
-    }
-
-    /// Acts on one decision. If any channel of the peer does not get the fee, the peer's memory stays as it was, and the
-    /// next cycle decides again.
-    async fn carry_out(
-        &self,
-        scene: &Scene,
-        channels: &[&Channel],
-        decision: FeeDecision,
-        result: &mut Result,
-    ) -> anyhow::Result<()> {
-        let summary = fees::summary(&decision.why);
-        let why = fees::told(&decision.why)?.to_string();
-        let mut failed = false;
-        for channel in channels {
-            let kind = match decision.action {
-                Action::Set { .. } if channel.ours.ppm != decision.target => {
-                    self.publish(channel, decision.target, &scene.options, &summary).await
-                }
-                _ => FeeOutcomeKind::Kept,
-            };
-            failed |= kind == FeeOutcomeKind::Failed;
-            let outcome = FeeOutcome {
-                channel: channel.channel_id,
-                scid: channel.scid,
-                peer: channel.peer,
-                old: channel.ours.ppm,
-                new: decision.target,
-                kind,
-                summary: summary.clone(),
-            };
-            let urgent = matches!(decision.action, Action::Set { urgent: true });
-            result.rows.push(outcome.row(scene.view.now, urgent, false, why.clone()));
-            result.outcomes.push(outcome);
-        }
-        if !failed {
-            result.memories.push((decision.peer, serde_json::to_string(&decision.memory)?));
-        }
-        Ok(())
-    }
-
-    /// Tells the node, and believes only its answer.
-    pub(super) async fn publish(&self, channel: &Channel, fee: Ppm, options: &Options, why: &str) -> FeeOutcomeKind {
-        let name = channel.scid.map_or_else(|| channel.channel_id.to_string(), |scid| scid.to_string());
-        let old = channel.ours.ppm;
-        if options.dry_run {
-            tracing::info!("{name}: would change the fee from {old} to {fee} (dry run): {why}");
-            return FeeOutcomeKind::Dry;
-        }
-        let base = options.base_fee_msat.map(crate::domain::Msat);
-        match self.node.set_fee(FeeOrder { channel: channel.channel_id, ppm: fee, base }).await {
-            Ok(in_force) if in_force.ppm == fee && base.is_none_or(|base| in_force.base == base) => {
-                tracing::info!("{name}: fee {old} -> {fee}: {why}");
-                FeeOutcomeKind::Set
-            }
-            Ok(in_force) => {
-                tracing::warn!("{name}: the node was told to charge {fee} and says that it charges {}", in_force.ppm);
-                FeeOutcomeKind::Failed
-            }
-            Err(error) => {
-                tracing::warn!("{name}: the fee stays at {old}: {error}");
-                FeeOutcomeKind::Failed
-            }
-        }
-    }
-}
-
-impl FeeOutcome {
-    pub(super) fn row(&self, at: Time, urgent: bool, manual: bool, why: String) -> FeeRow {
-        FeeRow {
-            channel: self.channel,
-            peer: self.peer,
-            at,
-            old: self.old,
-            new: self.new,
-            outcome: self.kind,
-            manual,
-            urgent,
-            summary: self.summary.clone(),
-            why,
-        }
     }
 }
 

@@ -5,6 +5,7 @@ mod fee_cycle;
 mod flow_cycle;
 mod jobs;
 mod notice;
+mod publish;
 mod reports;
 mod settings;
 mod sync;
@@ -15,8 +16,8 @@ use std::sync::{Arc, PoisonError};
 use tokio::sync::{Mutex, watch};
 
 pub use by_hand::{OrderError, SetFeeAnswer};
-pub use fee_cycle::FeeOutcome;
 pub use jobs::{Job, JobReport, Jobs};
+pub use publish::FeeOutcome;
 pub use reports::{AnalysisReport, Breaker, ChannelReport, FeeDebugReport, FeeReport, StatusReport, below_target};
 pub use settings::{SettingChange, SettingRow, Settings};
 pub use sync::SyncReport;

@@ -200,6 +200,7 @@ impl FeeReport {
             FeeOutcomeKind::Set => "set",
             FeeOutcomeKind::Dry => "dry-run",
             FeeOutcomeKind::Failed => "failed",
+            FeeOutcomeKind::Ordered => "unknown",
         }
     }
 }

@@ -47,13 +47,15 @@ pub(crate) struct State {
     pub(crate) changes: Vec<Change>,
 }
 
-/// A change of a fee that the node confirmed, by the ledger.
+/// An order for a fee, by the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Change {
     pub(crate) id: i64,
     pub(crate) channel: String,
     pub(crate) old: u32,
     pub(crate) new: u32,
+    /// Did the node do it? `None`: that was not heard.
+    pub(crate) made: Option<bool>,
 }
 
 impl State {
@@ -90,14 +92,22 @@ pub(crate) async fn state_of(ledger: &Path, owner: &Identity) -> State {
 }
 
 async fn changes(conn: &mut SqliteConnection) -> Vec<Change> {
-    let rows: Vec<(i64, String, u32, u32)> = sqlx::query_as(
-        "SELECT changes.id, lower(hex(channel_id)), old, new FROM changes JOIN channels ON channels.id = channel
-         WHERE outcome = 1 ORDER BY changes.id",
+    let rows: Vec<(i64, String, u32, u32, i64)> = sqlx::query_as(
+        "SELECT changes.id, lower(hex(channel_id)), old, new, outcome FROM changes JOIN channels ON channels.id = channel
+         ORDER BY changes.id",
     )
     .fetch_all(conn)
     .await
     .unwrap();
-    rows.into_iter().map(|(id, channel, old, new)| Change { id, channel, old, new }).collect()
+    let made = |outcome: i64| match outcome {
+        1 => Some(true),
+        3 => Some(false),
+        4 => None,
+        other => panic!("no order of this test ends with outcome {other}"),
+    };
+    rows.into_iter()
+        .map(|(id, channel, old, new, outcome)| Change { id, channel, old, new, made: made(outcome) })
+        .collect()
 }
 
 /// Opens as the plugin does, which must always be possible; then the file is whole and the books agree.

@@ -145,7 +145,7 @@ CREATE TABLE memories (
     at     INTEGER NOT NULL
 ) STRICT;
 
--- outcome: 0 kept, 1 set, 2 dry, 3 failed.
+-- outcome: 0 kept, 1 set, 2 dry, 3 failed, 4 ordered and not heard of yet.
 CREATE TABLE decisions (
     channel INTEGER PRIMARY KEY REFERENCES channels (id),
     peer    BLOB    NOT NULL,
@@ -173,6 +173,7 @@ CREATE TABLE changes (
     why     TEXT    NOT NULL
 ) STRICT;
 CREATE INDEX changes_at ON changes (at);
+CREATE INDEX changes_ordered ON changes (at) WHERE outcome = 4;
 CREATE INDEX changes_channel ON changes (channel);
 
 CREATE TABLE reputation (

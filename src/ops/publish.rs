@@ -1,0 +1,166 @@
+//! Telling the node: orders are written down first, then given, and then it is written down what came of them. Believes only what
+//! the node says is in force.
+
+use anyhow::Context;
+
+use super::Ops;
+use crate::domain::{Channel, ChannelId, Msat, NodeView, PeerId, Ppm, Scid, Time};
+use crate::fees::{self, Action, FeeDecision, Reason};
+use crate::ledger::{FeeOutcomeKind, FeeRow};
+use crate::node::{FeeOrder, NodeError};
+use crate::options::Options;
+
+/// What became of one channel in a fee cycle.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FeeOutcome {
+    pub channel: ChannelId,
+    pub scid: Option<Scid>,
+    pub peer: PeerId,
+    pub old: Ppm,
+    pub new: Ppm,
+    pub kind: FeeOutcomeKind,
+    pub summary: String,
+}
+
+/// Decisions on their way to the node: one row and one outcome a channel, in the same order.
+#[derive(Default)]
+pub(super) struct Orders {
+    pub(super) outcomes: Vec<FeeOutcome>,
+    pub(super) rows: Vec<FeeRow>,
+}
+
+impl Orders {
+    /// What the controller decided for the channels with one peer.
+    pub(super) fn add(
+        &mut self,
+        at: Time,
+        channels: &[&Channel],
+        decision: &FeeDecision,
+        dry: bool,
+    ) -> anyhow::Result<()> {
+        let set = matches!(decision.action, Action::Set { .. });
+        let start = self.rows.len();
+        self.push(at, channels, (decision.target, set, dry), &decision.why)?;
+        for row in &mut self.rows[start..] {
+            row.urgent = matches!(decision.action, Action::Set { urgent: true });
+        }
+        Ok(())
+    }
+
+    /// What an operator wants for the channels with one peer.
+    pub(super) fn by_hand(at: Time, channels: &[&Channel], fee: Ppm, dry: bool) -> anyhow::Result<Orders> {
+        let mut orders = Orders::default();
+        orders.push(at, channels, (fee, true, dry), &[Reason::ByHand { fee }])?;
+        for row in &mut orders.rows {
+            row.manual = true;
+        }
+        Ok(orders)
+    }
+
+    fn push(
+        &mut self,
+        at: Time,
+        channels: &[&Channel],
+        (fee, set, dry): (Ppm, bool, bool),
+        why: &[Reason],
+    ) -> anyhow::Result<()> {
+        let (summary, why) = (fees::summary(why), fees::told(why)?.to_string());
+        for channel in channels {
+            let kind = match (set && channel.ours.ppm != fee, dry) {
+                (false, _) => FeeOutcomeKind::Kept,
+                (true, true) => FeeOutcomeKind::Dry,
+                (true, false) => FeeOutcomeKind::Ordered,
+            };
+            let (peer, old, summary) = (channel.peer, channel.ours.ppm, summary.clone());
+            self.rows.push(FeeRow {
+                channel: channel.channel_id,
+                peer,
+                at,
+                old,
+                new: fee,
+                outcome: kind,
+                manual: false,
+                urgent: false,
+                summary: summary.clone(),
+                why: why.clone(),
+            });
+            let (channel, scid) = (channel.channel_id, channel.scid);
+            self.outcomes.push(FeeOutcome { channel, scid, peer, old, new: fee, kind, summary });
+        }
+        Ok(())
+    }
+}
+
+impl Ops {
+    /// Gives the orders that were recorded, and records what came of each. One refusal does not hide the rest.
+    pub(super) async fn carry_out(&self, orders: &mut Orders, options: &Options) -> anyhow::Result<()> {
+        let mut settled = Vec::new();
+        for (outcome, row) in orders.outcomes.iter_mut().zip(&mut orders.rows) {
+            match outcome.kind {
+                FeeOutcomeKind::Dry => {
+                    let FeeOutcome { old, new, summary, .. } = &*outcome;
+                    tracing::info!("{}: would change the fee from {old} to {new} (dry run): {summary}", outcome.name());
+                }
+                FeeOutcomeKind::Ordered => {
+                    outcome.kind = self.publish(outcome, options).await;
+                    row.outcome = outcome.kind;
+                    settled.push(row.clone());
+                }
+                _ => {}
+            }
+        }
+        if settled.is_empty() {
+            return Ok(());
+        }
+        self.ledger.settle_fees(&settled).await.context("recording what came of the orders")
+    }
+
+    async fn publish(&self, order: &FeeOutcome, options: &Options) -> FeeOutcomeKind {
+        let (name, old, fee) = (order.name(), order.old, order.new);
+        let base = options.base_fee_msat.map(Msat);
+        match self.node.set_fee(FeeOrder { channel: order.channel, ppm: fee, base }).await {
+            Ok(in_force) if in_force.ppm == fee && base.is_none_or(|base| in_force.base == base) => {
+                tracing::info!("{name}: fee {old} -> {fee}: {}", order.summary);
+                FeeOutcomeKind::Set
+            }
+            Ok(in_force) => {
+                let (ppm, base) = (in_force.ppm, in_force.base);
+                tracing::warn!("{name}: the node was told to charge {fee}, and says that it charges {ppm} and {base}");
+                FeeOutcomeKind::Failed
+            }
+            Err(error @ (NodeError::Unreachable { .. } | NodeError::Garbled { .. })) => {
+                tracing::warn!("{name}: whether the fee is {old} or {fee} now, the next look will tell: {error}");
+                FeeOutcomeKind::Ordered
+            }
+            Err(error) => {
+                tracing::warn!("{name}: the fee stays at {old}: {error}");
+                FeeOutcomeKind::Failed
+            }
+        }
+    }
+
+    /// Orders whose outcome was never heard: the fees that the node shows now tell. What a channel that is gone would have
+    /// answered stays unknown.
+    pub(super) async fn settle_unheard(&self, view: &NodeView) -> anyhow::Result<()> {
+        let mut settled = self.ledger.ordered_fees().await?;
+        settled.retain_mut(|row| {
+            let Some(channel) = view.channels.iter().find(|channel| channel.channel_id == row.channel) else {
+                return false;
+            };
+            let made = channel.ours.ppm == row.new;
+            row.outcome = if made { FeeOutcomeKind::Set } else { FeeOutcomeKind::Failed };
+            true
+        });
+        match settled.is_empty() {
+            true => Ok(()),
+            false => self.ledger.settle_fees(&settled).await,
+        }
+    }
+}
+
+impl FeeOutcome {
+    /// As operators call the channel.
+    fn name(&self) -> String {
+        self.scid.map_or_else(|| self.channel.to_string(), |scid| scid.to_string())
+    }
+}
