@@ -21,7 +21,7 @@ use tokio::runtime::Runtime;
 mod synthetic;
 
 const START: Time = Time::from_secs(1_704_067_200);
-const PAGE: u64 = 1_000;
+const PAGE: u64 = 10_000;
 /// The steps play in the last days of the generated ones, so that there is demand in every half hour.
 const PLAYED_HOURS: f64 = 30.0 * 24.0;
 

@@ -54,9 +54,9 @@ impl Ops {
         self.sync().await?;
         let _turn = self.turn.lock().await;
         let now = self.clock.now();
-        let woken = |(peer, memory)| Ok((peer, serde_json::to_string(&fees::woken(&memory, now))?));
-        let memories = self.memories().await?.into_iter().map(woken).collect::<anyhow::Result<Vec<_>>>()?;
-        self.ledger.record_fees(now, &memories, &[]).await?;
+        let memories = self.take_memories().await?;
+        let woken = memories.iter().map(|(peer, memory)| (*peer, fees::woken(memory, now))).collect();
+        self.record_fees(now, memories, woken, &[]).await?;
         Ok(self.fee_step().await?.len())
     }
 
@@ -92,7 +92,7 @@ impl Ops {
         options: &Options,
     ) -> anyhow::Result<Vec<FeeOutcomeKind>> {
         let why = [fees::Reason::ByHand { fee: ppm }];
-        let (summary, why) = (fees::summary(&why), fees::told(&why)?.to_string());
+        let (summary, why) = (fees::summary(&why), fees::told(&why)?);
         let (mut kinds, mut rows) = (Vec::new(), Vec::new());
         for channel in channels {
             let kind = match channel.ours.ppm == ppm {
@@ -106,12 +106,12 @@ impl Ops {
             kinds.push(kind);
         }
         let in_force = kinds.iter().all(|kind| matches!(kind, FeeOutcomeKind::Kept | FeeOutcomeKind::Set));
-        let mut memories = Vec::new();
+        let memories = self.take_memories().await?;
+        let mut held = Vec::new();
         if let (true, Some(first)) = (in_force, channels.first()) {
-            let memory = self.memories().await?.remove(&first.peer);
-            memories.push((first.peer, serde_json::to_string(&fees::taken_over(memory.as_ref(), ppm, now))?));
+            held.push((first.peer, fees::taken_over(memories.get(&first.peer), ppm, now)));
         }
-        self.ledger.record_fees(now, &memories, &rows).await?;
+        self.record_fees(now, memories, held, &rows).await?;
         Ok(kinds)
     }
 }

@@ -9,7 +9,7 @@ use super::Ops;
 use crate::domain::{Channel, ChannelId, Flow, NodeView, PeerId, Ppm, Scid, Time};
 use crate::fees::{self, Action, FeeDecision, FeeInputs, Market, Memory, Observed, Tuning, Updates};
 use crate::flow::traffic::traffic_index;
-use crate::ledger::{ChangeCount, Demand, FeeOutcomeKind, FeeRow, Reputation};
+use crate::ledger::{ChangeCount, Demand, FeeOutcomeKind, FeeRow, MemoryRow, Reputation};
 use crate::node::FeeOrder;
 use crate::options::Options;
 
@@ -52,7 +52,7 @@ struct Scene {
 struct Result {
     outcomes: Vec<FeeOutcome>,
     rows: Vec<FeeRow>,
-    memories: Vec<(PeerId, String)>,
+    memories: Vec<(PeerId, Memory)>,
 }
 
 impl Ops {
@@ -73,14 +73,14 @@ impl Ops {
             let decision = scene.decide(peer, &channels, &tuning);
             self.carry_out(&scene, &channels, decision, &mut result).await?;
         }
-        self.ledger.record_fees(now, &result.memories, &result.rows).await.context("recording the decisions")?;
+        self.record_fees(now, scene.memories, result.memories, &result.rows).await.context("recording the decisions")?;
         Ok(result.outcomes)
     }
 
     async fn scene(&self, now: Time, options: Arc<Options>) -> anyhow::Result<Scene> {
         let view = self.look(now).await?;
         let market = self.market(&view, &options).await?;
-        let memories = self.memories().await?;
+        let memories = self.take_memories().await?;
         let observed = self.observe(&view, &memories, options.enable_reputation).await?;
         let flows = self.ledger.flows().await?;
         let changes = self.ledger.changes_since(now.plus_hours(-BUDGET_HOURS)).await?;
@@ -104,12 +104,41 @@ impl Ops {
     /// What is remembered of each peer. A memory that this version cannot read is an error, not a fresh start: it was
     /// written by us and is worth weeks.
     pub(super) async fn memories(&self) -> anyhow::Result<HashMap<PeerId, Memory>> {
-        let texts = self.ledger.memories().await?;
-        let parse = |(peer, text): (PeerId, String)| {
-            let memory = serde_json::from_str(&text).with_context(|| format!("what is remembered of peer {peer}"))?;
-            Ok((peer, memory))
+        let rows = self.ledger.memories().await?;
+        let parse = |row: MemoryRow| {
+            let memory = fees::recalled(&row.memory, row.learned.as_deref())
+                .with_context(|| format!("what is remembered of peer {}", row.peer))?;
+            Ok((row.peer, memory))
         };
-        texts.into_iter().map(parse).collect()
+        rows.into_iter().map(parse).collect()
+    }
+
+    /// The same for those who hold the turn and will record what becomes of it: read from the ledger once. If the step ends
+    /// early the next one reads it again.
+    pub(super) async fn take_memories(&self) -> anyhow::Result<HashMap<PeerId, Memory>> {
+        match self.seen.change(|seen| seen.memories.take()) {
+            Some(memories) => Ok(memories),
+            None => self.memories().await,
+        }
+    }
+
+    /// Saves decisions and memories, as far as they are not kept already.
+    pub(super) async fn record_fees(
+        &self,
+        now: Time,
+        mut memories: HashMap<PeerId, Memory>,
+        news: Vec<(PeerId, Memory)>,
+        rows: &[FeeRow],
+    ) -> anyhow::Result<()> {
+        let saved = |(peer, memory): &(PeerId, Memory)| {
+            let saved = fees::saved(memory, memories.get(peer))?;
+            Ok(MemoryRow { peer: *peer, memory: saved.memory, learned: saved.learned })
+        };
+        let saved = news.iter().map(saved).collect::<anyhow::Result<Vec<_>>>()?;
+        self.ledger.record_fees(now, &saved, rows).await?;
+        memories.extend(news);
+        self.seen.change(|seen| seen.memories = Some(memories));
+        Ok(())
     }
 
     /// What happened toward each peer since it was last priced.
@@ -156,7 +185,7 @@ impl Ops {
         result: &mut Result,
     ) -> anyhow::Result<()> {
         let summary = fees::summary(&decision.why);
-        let why = fees::told(&decision.why)?.to_string();
+        let why = fees::told(&decision.why)?;
         let mut failed = false;
         for channel in channels {
             let kind = match decision.action {
@@ -180,7 +209,7 @@ impl Ops {
             result.outcomes.push(outcome);
         }
         if !failed {
-            result.memories.push((decision.peer, serde_json::to_string(&decision.memory)?));
+            result.memories.push((decision.peer, decision.memory));
         }
         Ok(())
     }
