@@ -374,7 +374,8 @@ async fn changes_stay_for_ever_and_decisions_until_the_next() {
         (30, [FeeOutcomeKind::Kept, FeeOutcomeKind::Kept]),
     ];
     for (secs, [one, two]) in rounds {
-        let memories = [(peer(1), format!("{{\"round\":{secs}}}"))];
+        let learned = (secs == 10).then(|| "[10]".to_owned());
+        let memories = [MemoryRow { peer: peer(1), memory: format!("{{\"round\":{secs}}}"), learned }];
         ledger.record_fees(at(secs), &memories, &[fee(1, one, at(secs)), fee(2, two, at(secs))]).await.unwrap();
     }
     let changes = ledger.changes_since(at(0)).await.unwrap();
@@ -390,7 +391,8 @@ async fn changes_stay_for_ever_and_decisions_until_the_next() {
     ];
     assert_eq!(recent.iter().map(|(_, row)| row.clone()).collect::<Vec<_>>(), expected);
     assert!(recent[0].0 > recent[1].0);
-    assert_eq!(ledger.memories().await.unwrap()[&peer(1)], "{\"round\":30}");
+    let kept = MemoryRow { peer: peer(1), memory: "{\"round\":30}".to_owned(), learned: Some("[10]".to_owned()) };
+    assert_eq!(ledger.memories().await.unwrap(), [kept]);
 }
 
 #[tokio::test]
