@@ -68,7 +68,11 @@ pub enum OptionError {
     Bad { key: &'static str, given: String, allowed: String },
     #[error("option '{}' is fixed while the plugin runs; {how}", written(key))]
     Immutable { key: &'static str, how: &'static str },
-    #[error("options '{}' ({low_value}) and '{}' ({high_value}) contradict each other: the first must not be above the second", written(low), written(high))]
+    #[error(
+        "options '{}' ({low_value}) and '{}' ({high_value}) contradict each other: the first must not be above the second",
+        written(low),
+        written(high)
+    )]
     Order { low: &'static str, low_value: String, high: &'static str, high_value: String },
 }
 

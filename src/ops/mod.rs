@@ -50,6 +50,10 @@ struct Seen(std::sync::Mutex<Sights>);
 struct Sights {
     view: Option<Arc<NodeView>>,
     check: Option<Arc<LedgerCheck>>,
+    /// The node's list of forwards has been read to its end.
+    caught_up: bool,
+    /// Created index of the last unresolved forward that was asked about: the next ones take their turn.
+    asked_to: u64,
 }
 
 impl Seen {

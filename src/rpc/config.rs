@@ -164,7 +164,10 @@ mod tests {
             (&json!(20), &json!(10), &json!("config"))
         );
         assert_eq!(row("base_fee_msat")["option"], Value::Null);
-        assert_eq!((&row("base_fee_msat")["value"], &row("base_fee_msat")["default"]), (&json!("keep"), &json!("keep")));
+        assert_eq!(
+            (&row("base_fee_msat")["value"], &row("base_fee_msat")["default"]),
+            (&json!("keep"), &json!("keep"))
+        );
         assert_eq!((&row("db_path")["live"], &row("dry_run")["live"]), (&json!(false), &json!(false)));
     }
 
