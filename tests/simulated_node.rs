@@ -1,5 +1,4 @@
 //! The market in memory, held to the same contract as a real node; and what the steps tell of a node.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod contract;
 
