@@ -154,7 +154,7 @@ options! {
 
     Tune base_fee_msat: Option<u64> = "keep", WholeOrKeep(0, 4_294_967_295), "Base fee (msat) that is set with each fee change; `keep` leaves the operator's.";
     Tune gossip_hysteresis: f64 = "0.05", Number(0.01, 0.5), "Relative change of the fee from which on it is worth telling the network at once.";
-    Tune seed: u64 = "1", Whole(0, u64::MAX), "Seed of the generator that varies timers.";
+    Tune seed: u64 = "1", Whole(0, u64::MAX), "Seed of the generator that varies timers; read when the plugin starts.";
 }
 
 /// From the text of a configuration file or a command to the type of the field.
@@ -368,7 +368,10 @@ pub fn manual() -> String {
          `lightning-cli setconfig` while the node runs, or with `lightning-cli revenue-config set KEY VALUE`. The option's\n\
          full name and its short key (`min_fee_ppm`) are both understood, and so are the older spellings in the last column.\n\n\
          If several places set an option, `revenue-config set` wins over `setconfig`, and that over the configuration file.\n\
-         A later `setconfig` removes the value that `revenue-config set` had kept. `revenue-config list` says which won.\n\n\
+         A later `setconfig` removes the value that `revenue-config set` had kept. `revenue-config list` says which won;\n\
+         a configured value that equals the default counts as the default.\n\n\
+         Use `setconfig` only if `plugin=` is in the node's configuration: Core Lightning keeps the value in a file of its own,\n\
+         and refuses to start with an option whose plugin it does not start. `transient=true` keeps nothing.\n\n\
          Changes: **start**: in the node's configuration only, takes effect when the plugin starts. **node**: also with\n\
          `setconfig`. **live**: also with `revenue-config`; takes effect at the next step. **tune**: with `revenue-config` only.\n\n\
          Options marked *not in use yet* are accepted and checked, and do nothing until the feature that they belong to exists.\n\n\
