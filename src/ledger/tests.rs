@@ -118,6 +118,16 @@ fn text(row: &sqlx::sqlite::SqliteRow, column: usize) -> String {
 }
 
 #[tokio::test]
+async fn unresolved_forwards_take_turns() {
+    let ledger = noted().await;
+    record(&ledger, &[offered(1), settled(2), offered(3), offered(4)]).await;
+    let later = NOON.plus_secs(60);
+    assert_eq!(ledger.unresolved(later, 0, 2).await.unwrap(), [2, 4]);
+    assert_eq!(ledger.unresolved(later, 4, 2).await.unwrap(), [5]);
+    assert_eq!(ledger.unresolved(NOON, 0, 2).await.unwrap(), [0; 0]);
+}
+
+#[tokio::test]
 async fn a_forward_counts_once_from_whichever_side_it_comes() {
     // The notification knows no created_index, the list does.
     let notified = Forward { created_index: None, ..settled(7) };

@@ -55,6 +55,10 @@ struct Sights {
     check: Option<Arc<LedgerCheck>>,
     /// What the ledger holds, once a step has read it; absent while a step works with it.
     memories: Option<HashMap<PeerId, Memory>>,
+    /// The node's list of forwards has been read to its end.
+    caught_up: bool,
+    /// Created index of the last unresolved forward that was asked about: the next ones take their turn.
+    asked_to: u64,
 }
 
 impl Seen {
