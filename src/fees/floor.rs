@@ -14,9 +14,7 @@ const LEAST_TURNOVERS: f64 = 12.0;
 
 /// `fee`, or the floor where that is higher.
 pub(super) fn stage(i: &FeeInputs, fee: f64, why: &mut Vec<Reason>) -> f64 {
-    let chain = chain_ppm(i);
-    let (calm, multiplier) = (calm_floor(i), i.market.floor_multiplier.clamp(1.0, 3.0));
-    let floor = (calm * multiplier).min(i.tuning.top().as_f64());
+    let (chain, multiplier, floor) = (chain_ppm(i), multiplier(i), floor(i));
     let after = fee.max(floor);
     why.push(Reason::Floor {
         min: i.tuning.bottom(),
@@ -27,6 +25,19 @@ pub(super) fn stage(i: &FeeInputs, fee: f64, why: &mut Vec<Reason>) -> f64 {
         after,
     });
     after
+}
+
+fn multiplier(i: &FeeInputs) -> f64 {
+    i.market.floor_multiplier.clamp(1.0, 3.0)
+}
+
+fn floor(i: &FeeInputs) -> f64 {
+    (calm_floor(i) * multiplier(i)).min(i.tuning.top().as_f64())
+}
+
+/// Has the Vegas reflex raised the floor above what is published? A spike is over before an ordinary change has its turn.
+pub(super) fn is_raised_above(i: &FeeInputs) -> bool {
+    multiplier(i) > 1.0 && i.published() < Ppm::rounded(floor(i))
 }
 
 /// The floor without the Vegas reflex, never above the ceiling. The learner's centre rests on it: a spike must not teach it.

@@ -4,8 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::memory::Asked;
-use super::{Action, FeeInputs, Memory, Reason, Updates, Verdict};
-use crate::domain::{Ppm, Time};
+use super::{Action, FeeInputs, Memory, Reason, Updates, Verdict, floor};
+use crate::domain::{Channel, Ppm, Time};
 
 /// A small difference is worth telling if it lasts:
 const SMALL: f64 = 0.02;
@@ -19,8 +19,13 @@ pub(super) struct Pending {
     pub(super) target: Ppm,
 }
 
-pub(super) fn stage(memory: &mut Memory, i: &FeeInputs, target: Ppm, why: &mut Vec<Reason>) -> Action {
+/// The fee to ask, and whether to tell it now.
+pub(super) fn stage(memory: &mut Memory, i: &FeeInputs, target: Ppm, why: &mut Vec<Reason>) -> (Ppm, Action) {
     let published = i.published();
+    if memory.episode.is_none() && has_newcomer(i) {
+        why.push(reason(i, published, Verdict::Align));
+        return (published, Action::Set { urgent: false });
+    }
     let difference = relative(published, target);
     memory.pending = pending(memory.pending, i.now, target, difference);
     let verdict = verdict(memory, i, difference);
@@ -33,17 +38,21 @@ pub(super) fn stage(memory: &mut Memory, i: &FeeInputs, target: Ppm, why: &mut V
         remember(memory, i.now, target);
     }
     memory.woken &= action == Action::Keep && verdict == Verdict::OverBudget;
-    let Updates { ordinary, urgent } = i.updates;
-    why.push(Reason::Gossip {
-        published,
-        target,
-        difference,
-        ordinary,
-        urgent,
-        per_day: i.tuning.updates_per_day,
-        verdict,
-    });
-    action
+    why.push(reason(i, target, verdict));
+    (target, action)
+}
+
+fn reason(i: &FeeInputs, target: Ppm, verdict: Verdict) -> Reason {
+    let (published, Updates { ordinary, urgent }) = (i.published(), i.updates);
+    let difference = relative(published, target);
+    Reason::Gossip { published, target, difference, ordinary, urgent, per_day: i.tuning.updates_per_day, verdict }
+}
+
+/// Has a channel joined those that have a price? It gets the same at once, and the others stay as they are: the changes of
+/// today were theirs, and beside a dear channel a new one at the node's default would be drained first.
+fn has_newcomer(i: &FeeInputs) -> bool {
+    let new = |c: &Channel| i.memory.is_some_and(|m| !m.knows(&c.channel_id));
+    i.channels.iter().any(|c| !new(c)) && i.channels.iter().any(|c| new(c) && c.ours.ppm != i.published())
 }
 
 fn relative(published: Ppm, target: Ppm) -> f64 {
@@ -61,7 +70,7 @@ fn pending(before: Option<Pending>, now: Time, target: Ppm, difference: f64) -> 
 
 fn verdict(memory: &Memory, i: &FeeInputs, difference: f64) -> Verdict {
     let apart = i.channels.iter().any(|c| c.ours.ppm != i.published());
-    let urgent = urgent(memory, i);
+    let urgent = urgent(memory, i, difference);
     let waited = memory.pending.is_some_and(|p| i.now.hours_since(p.since) >= PATIENCE_HOURS);
     let wish = match () {
         () if difference == 0.0 && !apart => return Verdict::Same,
@@ -76,14 +85,20 @@ fn verdict(memory: &Memory, i: &FeeInputs, difference: f64) -> Verdict {
     if i.updates.ordinary < i.tuning.updates_per_day { wish } else { Verdict::OverBudget }
 }
 
-/// How many urgent changes a day are allowed now, if this is an urgent matter: congestion, and the way back from it. The last
-/// one is kept for the way back, so that a jammer cannot leave us standing at four times the price.
-fn urgent(memory: &Memory, i: &FeeInputs) -> Option<u32> {
-    let per_day = i.tuning.updates_per_day;
-    if memory.episode.is_some() {
-        return Some(per_day.saturating_sub(1).max(1));
+/// How many urgent changes a day are allowed now, if this is an urgent matter: congestion and the way back from it, a floor
+/// that the Vegas reflex has raised above the fee, and a fee outside the operator's limits. The last one is kept for the way
+/// back, so that a jammer cannot leave us standing at four times the price; there is always one for the way there.
+fn urgent(memory: &Memory, i: &FeeInputs, difference: f64) -> Option<u32> {
+    let all = i.tuning.updates_per_day.max(2);
+    let back = memory.asked.is_some_and(|a| a.congested && a.fee == i.published());
+    match () {
+        () if memory.episode.is_some() => Some(all - 1),
+        () if back => Some(all),
+        () if memory.is_held() => None,
+        () if i.is_outside_limits() => Some(all - 1),
+        () if floor::is_raised_above(i) && difference >= i.tuning.hysteresis => Some(all - 1),
+        () => None,
     }
-    memory.asked.is_some_and(|a| a.congested && a.fee == i.published()).then_some(per_day)
 }
 
 /// What was asked, so that the next decision can tell our change from somebody else's. Asking again for what was not done is

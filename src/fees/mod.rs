@@ -117,8 +117,8 @@ pub fn decide(i: &FeeInputs) -> FeeDecision {
         None => scarcity::stage(&memory, i, learned, &mut why),
     };
     let fee = ceiling::stage(i, floor::stage(i, wanted, &mut why), &mut why);
-    let action = gossip::stage(&mut memory, i, fee, &mut why);
-    FeeDecision { peer: i.peer, target: fee, action, why, memory }
+    let (target, action) = gossip::stage(&mut memory, i, fee, &mut why);
+    FeeDecision { peer: i.peer, target, action, why, memory }
 }
 
 impl Tuning {
@@ -139,6 +139,11 @@ impl FeeInputs<'_> {
         let known = |c: &Channel| self.memory.is_some_and(|m| m.knows(&c.channel_id));
         let speaker = self.channels.iter().max_by_key(|c| (known(c), c.capacity));
         speaker.map_or(self.tuning.bottom(), |c| c.ours.ppm)
+    }
+
+    /// Has the operator drawn the limits more narrowly since the fee was set?
+    fn is_outside_limits(&self) -> bool {
+        !(self.tuning.bottom()..=self.tuning.top()).contains(&self.published())
     }
 
     fn local(&self) -> f64 {

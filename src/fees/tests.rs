@@ -286,7 +286,7 @@ fn gossip_waits_for_what_is_worth_it() {
         (1000, 1020, 12.0, 0, Verdict::PublishSmall),
         (1000, 1019, 48.0, 0, Verdict::TooSmall { since: None }),
         (1000, 2000, 48.0, 2, Verdict::OverBudget),
-        (0, 10, 0.0, 0, Verdict::Publish),
+        (0, 10, 0.0, 0, Verdict::Urgent),
     ];
     for (published, target, hours, ordinary, expected) in cases {
         let mut memory = scene(published).decide().memory;
@@ -296,7 +296,7 @@ fn gossip_waits_for_what_is_worth_it() {
             (s.now, s.updates.ordinary) = (now, ordinary);
             let channels: Vec<&Channel> = s.channels.iter().collect();
             let mut why = vec![];
-            gossip::stage(&mut memory, &s.inputs(&channels), Ppm(target), &mut why);
+            let _ = gossip::stage(&mut memory, &s.inputs(&channels), Ppm(target), &mut why);
             if now == START.plus_hours(hours) {
                 let Some(Reason::Gossip { verdict, .. }) = why.first() else { panic!("{why:?}") };
                 assert_eq!(*verdict, expected, "{published} -> {target} after {hours} h, {ordinary} changes");
@@ -464,6 +464,15 @@ mod properties {
         )
     }
 
+    fn numbers_in<'a>(value: &'a mut serde_json::Value, found: &mut Vec<&'a mut serde_json::Value>) {
+        match value {
+            serde_json::Value::Number(_) => found.push(value),
+            serde_json::Value::Array(items) => items.iter_mut().for_each(|item| numbers_in(item, found)),
+            serde_json::Value::Object(fields) => fields.values_mut().for_each(|field| numbers_in(field, found)),
+            _ => {}
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
@@ -484,6 +493,27 @@ mod properties {
         fn the_same_inputs_give_the_same_decision(s in scenes()) {
             let (one, two) = (s.decide(), s.decide());
             prop_assert_eq!((one.target, one.action, one.why, one.memory), (two.target, two.action, two.why, two.memory));
+        }
+
+        /// A memory may come from another version, another node's clock or a bad disk: whatever it says, no fee leaves the bounds.
+        #[test]
+        fn a_weird_memory_breaks_nothing(s in scenes(), at in 0_usize..200, value in -1e9..1e9_f64, later in 0_i64..2_000_000) {
+            let s = s.after(50);
+            let mut memory = serde_json::to_value(s.memory.as_ref().unwrap()).unwrap();
+            let mut numbers = vec![];
+            numbers_in(&mut memory, &mut numbers);
+            let count = numbers.len();
+            let number = &mut *numbers[at % count];
+            *number = if number.is_f64() { value.into() } else { (value.abs() as u32).into() };
+            let Ok(memory) = serde_json::from_value(memory) else { return Ok(()) };
+            let mut s = Scene { memory: Some(memory), now: s.now.plus_secs(later), ..s };
+            for _ in 0..60 {
+                let decision = s.decide();
+                prop_assert!(s.tuning.min <= decision.target && decision.target <= s.tuning.max, "{:?}", decision.why);
+                let text = serde_json::to_string(&decision.memory).unwrap();
+                prop_assert!(serde_json::from_str::<Memory>(&text).is_ok(), "{text}");
+                s = s.next(&decision);
+            }
         }
 
         #[test]

@@ -7,6 +7,7 @@ use anyhow::Context;
 
 use super::publish::Orders;
 use super::{FeeOutcome, Ops};
+use crate::domain::units::to_u64_rounded;
 use crate::domain::{Channel, ChannelId, Flow, NodeView, PeerId, Ppm, Time};
 use crate::fees::{self, FeeDecision, FeeInputs, Market, Memory, Observed, Tuning, Updates};
 use crate::flow::traffic::traffic_index;
@@ -77,11 +78,16 @@ impl Ops {
         let from = view.now.plus_hours(-TRAFFIC_HOURS);
         let hours = self.ledger.node_hours(from).await?;
         let first = hours.first().map_or(view.now, |(hour, _)| Time(hour * 3_600_000).max(from));
+        // Where the node cannot tell the price of block space now, it is about what it was in the last hours, not nothing.
+        let sat_per_kvb = match view.feerate {
+            Some(feerate) => Some(feerate.sat_per_kvb),
+            None => self.feerate_lately(view.now).await?.map(to_u64_rounded),
+        };
         Ok(Market {
             amounts,
             traffic: traffic_index(&hours, first, view.now),
             floor_multiplier: self.vegas(view, options).await?,
-            sat_per_kvb: view.feerate.map(|feerate| feerate.sat_per_kvb),
+            sat_per_kvb,
         })
     }
 

@@ -3,7 +3,7 @@
 use anyhow::Context;
 
 use super::Ops;
-use crate::domain::NodeView;
+use crate::domain::{NodeView, Time};
 use crate::fees::vegas::{self, VegasInputs, VegasState};
 use crate::options::Options;
 
@@ -15,7 +15,7 @@ const AVERAGE_HOURS: f64 = 24.0;
 impl Ops {
     /// One step of the reflex; answers what floors are multiplied with.
     pub(super) async fn vegas(&self, view: &NodeView, options: &Options) -> anyhow::Result<f64> {
-        let average_24h = self.ledger.feerate_average(view.now.plus_hours(-AVERAGE_HOURS)).await?;
+        let average_24h = self.feerate_lately(view.now).await?;
         let sat_per_kvb = view.feerate.map(|feerate| feerate.sat_per_kvb);
         let state = self.vegas_state().await?;
         let inputs = VegasInputs {
@@ -31,6 +31,11 @@ impl Ops {
             self.ledger.record_feerate(view.now, price).await?;
         }
         Ok(state.multiplier())
+    }
+
+    /// Mean price of block space over a day, sat per 1,000 virtual bytes; `None`: nothing was recorded.
+    pub(super) async fn feerate_lately(&self, now: Time) -> anyhow::Result<Option<f64>> {
+        self.ledger.feerate_average(now.plus_hours(-AVERAGE_HOURS)).await
     }
 
     pub(super) async fn vegas_state(&self) -> anyhow::Result<VegasState> {

@@ -1,0 +1,406 @@
+//! The steps told as stories: the real ops and a real ledger on the simulated node, with a clock that stands still until it is
+//! set. Nothing of ours is replaced; a node that misbehaves is the market behind a few switches.
+#![expect(clippy::unwrap_used, reason = "a story whose scene cannot be set is broken")]
+
+mod stage;
+
+use std::collections::HashMap;
+
+use cl_revenue_ops::domain::{ChannelId, Forward, ForwardIndex, ForwardStatus, PeerId, Ppm, Time};
+use cl_revenue_ops::ledger::{FeeOutcomeKind, FeeRow};
+use cl_revenue_ops::node::{ForwardPage, Node as _};
+use cl_revenue_ops::sim::channel::Stage as ChannelStage;
+use stage::Stage;
+
+const HALF_HOUR: f64 = 0.5;
+
+/// How many changes the budget knows of, at most, in any 24 hours of the story.
+fn most_in_a_day(changes: &[FeeRow], urgent: bool) -> u32 {
+    let mut most = 0;
+    for last in changes {
+        let day = |row: &&FeeRow| {
+            row.channel == last.channel
+                && row.urgent == urgent
+                && row.at <= last.at
+                && last.at.hours_since(row.at) < 24.0
+        };
+        most = most.max(changes.iter().filter(day).count());
+    }
+    u32::try_from(most).unwrap()
+}
+
+#[tokio::test]
+async fn a_listing_that_fails_changes_nothing() {
+    let stage = Stage::new(3, 8, &[]).await;
+    stage.hours(6.0).await;
+    let (memories, fees) = (stage.ledger.memories().await.unwrap(), stage.fees());
+    stage.tricks().silent = true;
+    stage.wait(HALF_HOUR);
+    assert!(stage.ops.fee_cycle().await.is_err());
+    assert!(stage.ops.flow_cycle().await.is_err());
+    assert_eq!((stage.ledger.memories().await.unwrap(), stage.fees()), (memories.clone(), fees));
+    stage.tricks().silent = false;
+    stage.cycle().await;
+    assert_eq!(stage.ledger.memories().await.unwrap().len(), memories.len());
+}
+
+#[tokio::test]
+async fn a_refused_fee_is_recorded_and_tried_again() {
+    let stage = Stage::new(3, 8, &[]).await;
+    for answer in [stage::Answer::Refuses, stage::Answer::SaysOther] {
+        stage.tricks().answer = answer;
+        let fees = stage.fees();
+        let outcomes = stage.cycle().await;
+        let set = outcomes.iter().filter(|outcome| outcome.kind == FeeOutcomeKind::Set).count();
+        let failed = outcomes.iter().filter(|outcome| outcome.kind == FeeOutcomeKind::Failed).count();
+        assert!(set == 0 && failed > 4, "{answer:?}: {outcomes:?}");
+        assert_eq!(stage.fees(), fees, "{answer:?}");
+        stage.wait(HALF_HOUR);
+    }
+    stage.tricks().answer = stage::Answer::Obeys;
+    let outcomes = stage.cycle().await;
+    assert!(outcomes.iter().filter(|outcome| outcome.kind == FeeOutcomeKind::Set).count() > 4, "{outcomes:?}");
+    for outcome in outcomes.iter().filter(|outcome| outcome.kind == FeeOutcomeKind::Set) {
+        assert_eq!(stage.fees()[&outcome.channel], outcome.new);
+    }
+}
+
+#[tokio::test]
+async fn an_order_whose_answer_is_lost_is_still_ours() {
+    let stage = Stage::new(3, 8, &[]).await;
+    stage.tricks().answer = stage::Answer::ObeysInSilence;
+    let lost = stage.cycle().await;
+    assert!(lost.iter().filter(|outcome| outcome.kind == FeeOutcomeKind::Ordered).count() > 4, "{lost:?}");
+    stage.tricks().answer = stage::Answer::Obeys;
+    stage.wait(HALF_HOUR);
+    for outcome in stage.cycle().await {
+        assert!(!outcome.summary.contains("somebody"), "{}", outcome.summary);
+    }
+    assert!(stage.changes().await.iter().all(|row| row.outcome == FeeOutcomeKind::Set), "the next look has told");
+}
+
+#[tokio::test]
+async fn a_dry_run_decides_and_touches_nothing() {
+    let stage = Stage::new(3, 8, &[("dry_run", "true")]).await;
+    let fees = stage.fees();
+    stage.hours(72.0).await;
+    assert_eq!(stage.fees(), fees);
+    let changes = stage.changes().await;
+    assert!(!changes.is_empty() && changes.iter().all(|row| row.outcome == FeeOutcomeKind::Dry), "{changes:?}");
+    assert!(most_in_a_day(&changes, false) <= 2, "it does not repeat itself every half hour");
+    assert!(!changes.iter().any(|row| row.why.contains("taken_over")));
+}
+
+#[tokio::test]
+async fn the_gossip_budget_bounds_every_day() {
+    let stage = Stage::new(7, 12, &[]).await;
+    stage.hours(240.0).await;
+    let changes = stage.changes().await;
+    assert!(changes.len() > 100, "{}", changes.len());
+    assert!(most_in_a_day(&changes, false) <= 2, "ordinary changes");
+    assert!(most_in_a_day(&changes, true) <= 2, "urgent changes");
+}
+
+#[tokio::test]
+async fn parallel_channels_have_one_fee() {
+    let stage = Stage::new(1, 16, &[]).await;
+    stage.hours(30.0).await;
+    let mut by_peer: HashMap<PeerId, Vec<(ChannelId, Ppm)>> = HashMap::new();
+    for channel in stage.node.channels().await.unwrap() {
+        by_peer.entry(channel.peer).or_default().push((channel.channel_id, channel.ours.ppm));
+    }
+    assert!(by_peer.values().any(|channels| channels.len() > 1), "there is something to see");
+    for channels in by_peer.values() {
+        assert!(channels.iter().all(|(_, fee)| *fee == channels[0].1), "{channels:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_new_channel_with_a_peer_gets_the_peers_fee_at_once() {
+    let stage = Stage::new(1, 16, &[]).await;
+    let channels = stage.node.channels().await.unwrap();
+    let twin = |id: &ChannelId| channels.iter().filter(|c| c.channel_id < *id).map(|c| c.peer).collect::<Vec<_>>();
+    let new = channels.iter().find(|c| twin(&c.channel_id).contains(&c.peer)).unwrap().clone();
+    stage.tricks().hidden = Some(new.channel_id);
+    stage.cycle().await;
+    // Whatever the peer's budget was used for, the new channel has not been told of yet.
+    for fee in [300, 400] {
+        stage.wait(0.1);
+        let peer = new.peer.to_string();
+        stage.ops.set_fee(&peer, Ppm(fee), false).await.unwrap();
+    }
+    stage.tricks().hidden = None;
+    stage.wait(HALF_HOUR);
+    stage.cycle().await;
+    assert_eq!(stage.fees()[&new.channel_id], Ppm(400));
+}
+
+#[tokio::test]
+async fn a_fee_by_hand_is_held_for_a_block_and_climbs_on() {
+    let stage = Stage::new(3, 8, &[("max_fee_ppm", "2000")]).await;
+    stage.hours(30.0).await;
+    let channel = stage.single().await;
+    // Outside the limits only by force, and then it stays as it was ordered.
+    for (fee, force) in [(432, false), (3, true), (2_500, true)] {
+        stage.wait(30.0);
+        let name = channel.scid.unwrap().to_string();
+        assert_eq!(stage.ops.set_fee(&name, Ppm(fee), false).await.is_err(), force);
+        stage.ops.set_fee(&name, Ppm(fee), force).await.unwrap();
+        for _ in 0..22 {
+            stage.wait(HALF_HOUR);
+            stage.cycle().await;
+            assert_eq!(stage.fees()[&channel.channel_id], Ppm(fee));
+        }
+        stage.hours(4.0).await;
+        let on = stage.fees()[&channel.channel_id];
+        assert!(on != Ppm(fee) && (10..=2_000).contains(&on.0), "{fee} -> {on}");
+    }
+}
+
+#[tokio::test]
+async fn a_lowered_maximum_is_obeyed_at_the_next_step() {
+    let stage = Stage::new(3, 8, &[]).await;
+    stage.market_fee(Ppm(900));
+    stage.hours(16.0).await;
+    let used = stage.changes().await;
+    assert!(most_in_a_day(&used, false) == 2, "the ordinary budget is used up");
+    stage.ops.set_option("max_fee_ppm", "300").await.unwrap();
+    stage.wait(HALF_HOUR);
+    stage.cycle().await;
+    assert!(stage.fees().values().all(|fee| fee.0 <= 300), "{:?}", stage.fees());
+    stage.ops.set_option("min_fee_ppm", "290").await.unwrap();
+    stage.wait(HALF_HOUR);
+    stage.cycle().await;
+    assert!(stage.fees().values().all(|fee| (290..=300).contains(&fee.0)), "{:?}", stage.fees());
+}
+
+#[tokio::test]
+async fn a_splice_keeps_what_was_learned() {
+    let stage = Stage::new(3, 8, &[]).await;
+    stage.hours(60.0).await;
+    let channel = stage.single().await;
+    let place = stage.place(channel.channel_id);
+    let before = stage.ledger.totals().await.unwrap()[&channel.channel_id].clone();
+    let memory = stage.ledger.memories().await.unwrap()[&channel.peer].clone();
+    {
+        let mut market = stage.node.inner.market();
+        market.set_stage(place, ChannelStage::AwaitingSplice);
+    }
+    stage.wait(HALF_HOUR);
+    stage.cycle().await;
+    {
+        let mut market = stage.node.inner.market();
+        let spliced = &mut market.channels[place];
+        let old = std::mem::replace(&mut spliced.scid, "900000x7x0".parse().unwrap());
+        spliced.old_scids.push(old);
+        spliced.capacity += 1_000_000_000;
+        spliced.local += 1_000_000_000;
+        market.set_stage(place, ChannelStage::Normal);
+    }
+    let outcomes = {
+        stage.wait(HALF_HOUR);
+        stage.cycle().await
+    };
+    let mine = outcomes.iter().find(|outcome| outcome.channel == channel.channel_id).unwrap();
+    assert!(!mine.summary.contains("first time") && !mine.summary.contains("somebody"), "{}", mine.summary);
+    let weights =
+        |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap()["climb"]["belief"]["weights"].clone();
+    let after = stage.ledger.memories().await.unwrap()[&channel.peer].clone();
+    assert!(weights(&memory).as_array().is_some_and(|w| !w.is_empty()));
+    assert_eq!(weights(&memory), weights(&after));
+    stage.hours(24.0).await;
+    let totals = stage.ledger.totals().await.unwrap()[&channel.channel_id].clone();
+    assert!(totals.out_count > before.out_count, "the old forwards are still there and new ones joined them");
+}
+
+#[tokio::test]
+async fn the_vegas_reflex_raises_a_fee_at_the_floor_and_survives_a_restart() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("ledger.db");
+    let options = [("min_fee_ppm", "200"), ("max_fee_ppm", "5000")];
+    let mut stage = Stage::on_file(3, 8, &options, &file).await;
+    stage.node.inner.fix_feerate(Some(2_000));
+    stage.market_fee(Ppm(200));
+    stage.hours(26.0).await;
+    let channel = stage.single().await;
+    let name = channel.scid.unwrap().to_string();
+    stage.ops.set_fee(&name, Ppm(200), false).await.unwrap();
+    stage.hours(13.0).await;
+    let calm = stage.fees()[&channel.channel_id];
+    stage.node.inner.fix_feerate(Some(12_000));
+    stage.wait(HALF_HOUR);
+    stage.cycle().await;
+    let hot = stage.fees()[&channel.channel_id];
+    assert!(calm.0 < 400 && hot.0 >= 590, "{calm} -> {hot}");
+    stage.node.inner.fix_feerate(Some(2_000));
+    stage.restart(&options, &file).await;
+    stage.wait(HALF_HOUR);
+    let outcomes = stage.cycle().await;
+    let mine = outcomes.iter().find(|outcome| outcome.channel == channel.channel_id).unwrap();
+    assert!((500..600).contains(&mine.new.0), "it fades, and is not forgotten: {} {}", mine.new, mine.summary);
+}
+
+#[tokio::test]
+async fn without_a_feerate_the_floor_stays_where_it_was() {
+    let stage = Stage::new(3, 8, &[]).await;
+    stage.node.inner.fix_feerate(Some(60_000));
+    stage.hours(2.0).await;
+    let floor = |rows: HashMap<ChannelId, FeeRow>| {
+        let floors = rows.into_iter().map(|(id, row)| {
+            let why: serde_json::Value = serde_json::from_str(&row.why).unwrap();
+            let stage = why.as_array().unwrap().iter().find(|stage| stage["stage"] == "floor").unwrap().clone();
+            (id, stage["floor"].clone())
+        });
+        floors.collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let before = floor(stage.ledger.last_decisions().await.unwrap());
+    assert!(before.values().any(|floor| floor.as_u64().unwrap() > 100), "{before:?}");
+    stage.tricks().no_feerate = true;
+    stage.wait(HALF_HOUR);
+    stage.cycle().await;
+    assert_eq!(floor(stage.ledger.last_decisions().await.unwrap()), before);
+}
+
+#[tokio::test]
+async fn congestion_raises_at_once_and_comes_back() {
+    for budget in ["1", "2", "4"] {
+        let stage = Stage::new(3, 8, &[("max_fee_updates_per_day", budget)]).await;
+        stage.market_fee(Ppm(200));
+        let channel = stage.single().await;
+        stage.hours(30.0).await;
+        let calm = stage.fees()[&channel.channel_id];
+        stage.tricks().jammed = Some(channel.channel_id);
+        let mut peak = 0;
+        for _ in 0..12 {
+            stage.wait(HALF_HOUR);
+            stage.cycle().await;
+            peak = peak.max(stage.fees()[&channel.channel_id].0);
+        }
+        assert!(peak > calm.0 && peak <= calm.0 * 4, "budget {budget}: {calm} -> {peak}");
+        stage.tricks().jammed = None;
+        stage.wait(HALF_HOUR);
+        stage.cycle().await;
+        let after = stage.fees()[&channel.channel_id];
+        assert!(f64::from(after.0) < f64::from(calm.0) * 1.9, "budget {budget}: {calm} -> {peak} -> {after}");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_channel_is_dearer_and_never_compounds() {
+    let stage = Stage::new(3, 8, &[]).await;
+    let channel = stage.single().await;
+    let place = stage.place(channel.channel_id);
+    for _ in 0..96 {
+        {
+            let mut market = stage.node.inner.market();
+            let mine = &mut market.channels[place];
+            mine.remote += mine.local;
+            mine.local = 0;
+        }
+        stage.wait(HALF_HOUR);
+        stage.cycle().await;
+        let row = stage.ledger.last_decisions().await.unwrap().remove(&channel.channel_id).unwrap();
+        let why: serde_json::Value = serde_json::from_str(&row.why).unwrap();
+        let scarce = why.as_array().unwrap().iter().find(|s| s["stage"] == "scarcity").unwrap().clone();
+        let factor = scarce["factor"].as_f64().unwrap();
+        let virgin = scarce["virgin"].as_bool().unwrap();
+        let of = |name: &str| scarce[name].as_f64().unwrap();
+        let expected = if virgin { 1.0 } else { 3.0_f64.powf(1.0 - of("local") / of("threshold")).max(1.0) };
+        assert!((factor - expected).abs() < 1e-9 && (of("after") - of("before") * expected).abs() < 1e-6, "{scarce}");
+        assert!(of("before") < 700.0, "what the learner asks is not the scarce price: {scarce}");
+    }
+}
+
+#[tokio::test]
+async fn the_same_seed_gives_the_same_decisions() {
+    let mut stories = Vec::new();
+    for _ in 0..2 {
+        let stage = Stage::new(11, 8, &[]).await;
+        stage.hours(72.0).await;
+        stories.push((stage.changes().await, stage.ledger.memories().await.unwrap()));
+    }
+    assert!(stories[0].0.len() > 20);
+    assert!(stories[0] == stories[1]);
+}
+
+#[tokio::test]
+async fn a_clock_that_was_wrong_does_not_stop_the_learner() {
+    let stage = Stage::new(3, 8, &[]).await;
+    stage.hours(30.0).await;
+    let now = stage.clock_now();
+    stage.clock.set(now.plus_hours(24.0 * 365.0));
+    stage.ops.fee_cycle().await.unwrap();
+    stage.clock.set(now);
+    let before = stage.changes().await.len();
+    stage.hours(30.0).await;
+    assert!(stage.changes().await.len() > before, "it goes on trying");
+}
+
+/// Everything that the node's own list tells, by what makes a forward that forward.
+async fn listed(stage: &Stage) -> Vec<Forward> {
+    let page = ForwardPage { index: ForwardIndex::Created, start: 1, limit: u64::MAX };
+    stage.node.forwards(page).await.unwrap()
+}
+
+#[tokio::test]
+async fn gaps_after_downtime_are_filled_and_nothing_counts_twice() {
+    let stage = Stage::new(5, 8, &[]).await;
+    stage.hours(12.0).await;
+    // Away for two days, then told of the newest before the list is read.
+    stage.wait(48.0);
+    let all = listed(&stage).await;
+    let newest: Vec<Forward> = all.iter().rev().take(50).cloned().collect();
+    stage.ops.forwards_noticed(&newest).await.unwrap();
+    stage.ops.sync().await.unwrap();
+    stage.ops.forwards_noticed(&newest).await.unwrap();
+    let settled = all.iter().filter(|forward| forward.status == ForwardStatus::Settled).count() as u64;
+    let totals = stage.ledger.totals().await.unwrap();
+    assert_eq!(totals.values().map(|total| total.out_count).sum::<u64>(), settled);
+    assert!(stage.ledger.check(stage.clock_now()).await.unwrap().problems.is_empty());
+    // What the node forgets is not forgotten here.
+    stage.node.inner.prune(stage.clock_now());
+    stage.ops.sync().await.unwrap();
+    assert_eq!(stage.ledger.totals().await.unwrap(), totals);
+}
+
+#[tokio::test]
+async fn forwards_that_the_node_forgot_in_flight_do_not_hide_the_others() {
+    let stage = Stage::new(5, 8, &[]).await;
+    stage.hours(12.0).await;
+    let all = listed(&stage).await;
+    let local: Vec<&Forward> = all.iter().filter(|f| f.status == ForwardStatus::LocalFailed).collect();
+    let template = (*all.last().unwrap()).clone();
+    // Thirty that were cleaned away while we were not looking, older than one whose failure nobody told.
+    let offered = |k: u64, created: u64| Forward {
+        key: cl_revenue_ops::domain::ForwardKey { in_htlc_id: 1_000_000 + k, ..template.key },
+        status: ForwardStatus::Offered,
+        received: Time::from_secs(1_600_000_000),
+        resolved: None,
+        failcode: None,
+        created_index: Some(created),
+        updated_index: None,
+        ..template.clone()
+    };
+    let far = all.last().unwrap().created_index.unwrap() + 1_000_000;
+    let lost: Vec<Forward> = (0..30).map(|k| offered(k, far + k)).collect();
+    stage.ledger.record_forwards(&lost, None).await.unwrap();
+    let before = stage.ledger.unresolved(stage.clock_now(), 1_000).await.unwrap().len();
+    assert!(before >= 30 && !local.is_empty());
+    for _ in 0..3 {
+        stage.ops.sync().await.unwrap();
+    }
+    let asked = stage.node.asked_for(far + 29);
+    assert!(asked, "each is asked about in its turn");
+}
+
+#[tokio::test]
+async fn options_count_from_the_next_step_on() {
+    let stage = Stage::new(3, 8, &[]).await;
+    stage.hours(2.0).await;
+    stage.ops.set_option("scarcity_pricing", "false").await.unwrap();
+    stage.wait(HALF_HOUR);
+    stage.cycle().await;
+    for row in stage.ledger.last_decisions().await.unwrap().values() {
+        assert!(row.why.contains("scarcity pricing is off"), "{}", row.why);
+    }
+}
