@@ -144,11 +144,8 @@ fn reading(c: &mut Criterion) {
     bench!("check", ledger.check(now));
     bench!("balance_of_income", ledger.balance_of("income/routing"));
     let rows: Vec<FeeRow> = (0..size.channels).map(fee_row).collect();
-    let memory = |n| MemoryRow {
-        peer: synthetic::peer(n),
-        memory: "{\"level\":1.0,\"spread\":0.5}".repeat(20),
-        learned: None,
-    };
+    let memory =
+        |n| MemoryRow { peer: synthetic::peer(n), memory: "{\"level\":1.0,\"spread\":0.5}".repeat(20), learned: None };
     let memories: Vec<MemoryRow> = (0..size.channels).map(memory).collect();
     bench!("record_fees_unchanged", ledger.record_fees(now, &memories, &rows));
     bench!("update_reputation", ledger.update_reputation(now, 0.98));

@@ -73,7 +73,9 @@ impl Ops {
             let decision = scene.decide(peer, &channels, &tuning);
             self.carry_out(&scene, &channels, decision, &mut result).await?;
         }
-        self.record_fees(now, scene.memories, result.memories, &result.rows).await.context("recording the decisions")?;
+        self.record_fees(now, scene.memories, result.memories, &result.rows)
+            .await
+            .context("recording the decisions")?;
         Ok(result.outcomes)
     }
 
