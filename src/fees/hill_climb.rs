@@ -355,7 +355,7 @@ impl Climb {
         let run_out = self.purse.price(&posterior, i, low, high).filter(|_| !ample).map(asked);
         self.aim = Aim { earns_most: Some(tidy(earns_most)), run_out: run_out.map(tidy) };
         let wanted = earns_most.max(run_out.unwrap_or(0.0));
-        let most = MOVE + self.delta - DELTA_MIN;
+        let most = MOVE + (self.delta - DELTA_MIN).max(0.0);
         let up = if run_out.is_some_and(|r| r > earns_most) { most.max(MOVE_RUN_OUT) } else { most };
         let moved = match surprise {
             Some(Surprise::Price { up: true }) => MOVE,

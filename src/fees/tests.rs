@@ -1,6 +1,7 @@
 //! A peer of quiet defaults, and tables and properties of the alpha sequence.
 
 use super::*;
+use crate::domain::units::to_u32_rounded;
 use crate::domain::{ChannelId, ChannelState, FeePolicy, Scid, Side};
 
 pub(super) const START: Time = Time::from_secs(1_704_067_200);
@@ -504,7 +505,7 @@ mod properties {
             numbers_in(&mut memory, &mut numbers);
             let count = numbers.len();
             let number = &mut *numbers[at % count];
-            *number = if number.is_f64() { value.into() } else { (value.abs() as u32).into() };
+            *number = if number.is_f64() { value.into() } else { to_u32_rounded(value.abs()).into() };
             let Ok(memory) = serde_json::from_value(memory) else { return Ok(()) };
             let mut s = Scene { memory: Some(memory), now: s.now.plus_secs(later), ..s };
             for _ in 0..60 {

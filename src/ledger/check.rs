@@ -8,9 +8,11 @@ use super::transfers::ROUTING;
 use super::{Ledger, LedgerCheck, unsigned};
 use crate::domain::Time;
 
-/// Hours of single forwards that are compared: the newest ones, and as many of the past.
+/// Hours of single forwards that are compared at most: the newest ones, and a stretch of the past.
 const RECENT_HOURS: i64 = 48;
 const PAST_HOURS: i64 = 120;
+/// A busy node compares fewer hours: about so many forwards in each of the two.
+const FORWARDS: i64 = 20_000;
 
 /// Problems of one kind that are told one by one.
 const TOLD: usize = 5;
@@ -24,11 +26,13 @@ impl Ledger {
         accounts(&mut tx, &mut check).await?;
         fees_and_counts(&mut tx, &mut check).await?;
         let known_from = oldest_hour(&mut tx).await?;
-        let recent = now.hour() - RECENT_HOURS;
+        let most = hours_of(&mut tx, known_from, FORWARDS).await?;
+        let recent = now.hour() - most.min(RECENT_HOURS);
         hours(&mut tx, &mut check, known_from.max(recent), now.hour() + 1).await?;
-        let stretches = (recent - known_from).max(0) / PAST_HOURS + 1;
-        let start = known_from + now.hour().rem_euclid(stretches) * PAST_HOURS;
-        hours(&mut tx, &mut check, start, (start + PAST_HOURS).min(recent)).await?;
+        let past = most.min(PAST_HOURS);
+        let stretches = (recent - known_from).max(0) / past + 1;
+        let start = known_from + now.hour().rem_euclid(stretches) * past;
+        hours(&mut tx, &mut check, start, (start + past).min(recent)).await?;
         tx.rollback().await?;
         Ok(check)
     }
@@ -104,6 +108,17 @@ async fn oldest_hour(conn: &mut SqliteConnection) -> anyhow::Result<i64> {
         sqlx::query_scalar("SELECT MIN(known_at) FROM forwards WHERE known_at IS NOT NULL").fetch_one(conn).await?;
     let after_dropped = dropped.map_or(i64::MIN, |at| Time(at).hour() + 1);
     Ok(after_dropped.max(Time(oldest.unwrap_or(0)).hour()))
+}
+
+/// How many hours it takes on average until so many outcomes are known; at least one.
+async fn hours_of(conn: &mut SqliteConnection, from: i64, forwards: i64) -> anyhow::Result<i64> {
+    let (hours, known): (i64, i64) = sqlx::query_as(
+        "SELECT COUNT(*), COALESCE(SUM(settled + failed + local_failed), 0) FROM node_hours WHERE hour >= ?",
+    )
+    .bind(from)
+    .fetch_one(conn)
+    .await?;
+    Ok((forwards.saturating_mul(hours) / known.max(1)).max(1))
 }
 
 /// One line per hour in which single forwards, the node's hour and the channels' hours do not agree.

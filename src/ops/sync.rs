@@ -8,6 +8,8 @@ use crate::node::{ForwardPage, NodeError};
 
 /// Rows a page; the node answers such a page in a few milliseconds.
 const PAGE: u64 = 1_000;
+/// Rows that go into the ledger at once: a channel's rows and sums lie together, and their pages are then written once for many.
+const BATCH: usize = 5_000;
 /// Old short channel ids that one catch-up asks the node about.
 const NAMES_PER_SYNC: u32 = 50;
 /// Forwards still in flight at the last look that one catch-up asks about again.
@@ -22,7 +24,7 @@ pub struct SyncReport {
 }
 
 impl Ops {
-    /// Reads what the node has listed since the last time; each page and its position are one transaction. Takes no
+    /// Reads what the node has listed since the last time; some pages and their position are one transaction. Takes no
     /// turn: a first backfill may last minutes, and changes nothing but the ledger.
     pub async fn sync(&self) -> anyhow::Result<SyncReport> {
         let _reading = self.reading.lock().await;
@@ -50,21 +52,28 @@ impl Ops {
             ForwardIndex::Created => positions.created,
             ForwardIndex::Updated => positions.updated,
         };
+        let mut batch = Vec::new();
         loop {
-            let page = match self.node.forwards(ForwardPage { index, start: read_to + 1, limit: PAGE }).await {
+            let page = self.node.forwards(ForwardPage { index, start: read_to + 1, limit: PAGE }).await;
+            let last =
+                page.iter().flatten().filter_map(|forward| place(forward, index)).max().filter(|at| *at > read_to);
+            read_to = last.unwrap_or(read_to);
+            let more = last.is_some() && page.as_ref().is_ok_and(|page| page.len() as u64 >= PAGE);
+            let answer = page.map(|page| batch.extend(page));
+            if !batch.is_empty() && (!more || batch.len() >= BATCH) {
+                let recorded = self.ledger.record_forwards(&batch, Some((index, read_to))).await?;
+                report.new += recorded.new;
+                report.changed += recorded.changed;
+                batch.clear();
+            }
+            match answer {
                 // A node without this index lists everything by the other one.
                 Err(NodeError::Unsupported { .. }) => return Ok(()),
-                page => page?,
-            };
-            let rows = page.len() as u64;
-            let last = page.iter().filter_map(|forward| place(forward, index)).max();
-            let recorded = self.ledger.record_forwards(&page, last.map(|at| (index, at))).await?;
+                answer => answer?,
+            }
             report.pages += 1;
-            report.new += recorded.new;
-            report.changed += recorded.changed;
-            match last {
-                Some(at) if at > read_to && rows >= PAGE => read_to = at,
-                _ => return Ok(()),
+            if !more {
+                return Ok(());
             }
         }
     }

@@ -91,14 +91,13 @@ async fn run_day(
     while let Some((at, job)) = timers.next_before(end) {
         node.advance(at);
         clock.set(at);
-        ops.sync().await.with_context(|| format!("sync at {at}"))?;
         match job {
             Job::Fees => {
                 fees = ops.fee_cycle().await.with_context(|| format!("fee cycle at {at}"))?;
                 fee_changes += fees.iter().filter(|outcome| outcome.kind == FeeOutcomeKind::Set).count() as u64;
             }
             Job::Flow => drop(ops.flow_cycle().await.with_context(|| format!("flow cycle at {at}"))?),
-            Job::Sync => {}
+            Job::Sync => drop(ops.sync().await.with_context(|| format!("sync at {at}"))?),
         }
         let options = ops.options().borrow().clone();
         let interval = match job {

@@ -207,6 +207,12 @@ impl Stage {
         self.node.inner.market().channels.iter().position(|c| c.seat.channel_id == id).unwrap()
     }
 
+    /// What was learned of a peer, as it is kept.
+    pub(crate) async fn learned(&self, peer: cl_revenue_ops::domain::PeerId) -> String {
+        let rows = self.ledger.memories().await.unwrap();
+        rows.into_iter().find(|row| row.peer == peer).and_then(|row| row.learned).unwrap()
+    }
+
     /// A channel that is the only one with its peer, and has sent something.
     pub(crate) async fn single(&self) -> Channel {
         let channels = self.node.channels().await.unwrap();
