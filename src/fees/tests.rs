@@ -502,7 +502,7 @@ mod properties {
             numbers_in(&mut memory, &mut numbers);
             let count = numbers.len();
             let number = &mut *numbers[at % count];
-            *number = if number.is_f64() { value.into() } else { (value.abs() as u32).into() };
+            *number = if number.is_f64() { value.into() } else { crate::domain::units::to_u64_rounded(value.abs()).into() };
             let Ok(memory) = serde_json::from_value(memory) else { return Ok(()) };
             let mut s = Scene { memory: Some(memory), now: s.now.plus_secs(later), ..s };
             for _ in 0..60 {
