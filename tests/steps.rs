@@ -180,7 +180,7 @@ async fn a_splice_keeps_what_was_learned() {
     stage.hours(60.0).await;
     let channel = stage.single().await;
     let place = stage.place(channel.channel_id);
-    let before = stage.ledger.totals().await.unwrap()[&channel.channel_id].clone();
+    let before = stage.ledger.totals().await.unwrap()[&channel.channel_id];
     let memory = stage.ledger.memories().await.unwrap()[&channel.peer].clone();
     {
         let mut market = stage.node.inner.market();
@@ -209,7 +209,7 @@ async fn a_splice_keeps_what_was_learned() {
     assert!(weights(&memory).as_array().is_some_and(|w| !w.is_empty()));
     assert_eq!(weights(&memory), weights(&after));
     stage.hours(24.0).await;
-    let totals = stage.ledger.totals().await.unwrap()[&channel.channel_id].clone();
+    let totals = stage.ledger.totals().await.unwrap()[&channel.channel_id];
     assert!(totals.out_count > before.out_count, "the old forwards are still there and new ones joined them");
 }
 
