@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use cl_revenue_ops::domain;
 use cl_revenue_ops::domain::ForwardIndex;
-use cl_revenue_ops::ledger::{FeeOutcomeKind, FeeRow, Ledger};
+use cl_revenue_ops::ledger::{FeeOutcomeKind, FeeRow, Ledger, MemoryRow};
 use criterion::{Criterion, criterion_group, criterion_main};
-use domain::{Channel, Forward, PeerId, Ppm, Time};
+use domain::{Channel, Forward, Ppm, Time};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -144,8 +144,9 @@ fn reading(c: &mut Criterion) {
     bench!("check", ledger.check(now));
     bench!("balance_of_income", ledger.balance_of("income/routing"));
     let rows: Vec<FeeRow> = (0..size.channels).map(fee_row).collect();
-    let memories: Vec<(PeerId, String)> =
-        (0..size.channels).map(|n| (synthetic::peer(n), "{\"level\":1.0,\"spread\":0.5}".repeat(20))).collect();
+    let memory =
+        |n| MemoryRow { peer: synthetic::peer(n), memory: "{\"level\":1.0,\"spread\":0.5}".repeat(20), learned: None };
+    let memories: Vec<MemoryRow> = (0..size.channels).map(memory).collect();
     bench!("record_fees_unchanged", ledger.record_fees(now, &memories, &rows));
     bench!("update_reputation", ledger.update_reputation(now, 0.98));
     let channels: Vec<Channel> = (0..size.channels).map(synthetic::channel).collect();

@@ -17,7 +17,9 @@ cargo test --locked
 step "the plugin from outside"
 cargo build --locked --release
 python=.venv/bin/python
-if [ ! -x "$python" ]; then
+# Without python3-venv, Debian's Python leaves an environment that has no pip.
+if ! "$python" -m pip --version >/dev/null 2>&1; then
+    rm -rf .venv
     python3 -m venv .venv
 fi
 packages=(-r plugin-tests/requirements.txt)

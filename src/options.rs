@@ -64,11 +64,15 @@ pub enum Source {
 pub enum OptionError {
     #[error("unknown option '{given}'{}", nearest.map(|n| format!("; did you mean '{n}'?")).unwrap_or_default())]
     Unknown { given: String, nearest: Option<&'static str> },
-    #[error("option '{PREFIX}{}': '{given}' is not allowed; give {allowed}", key.replace('_', "-"))]
+    #[error("option '{}': '{given}' is not allowed; give {allowed}", written(key))]
     Bad { key: &'static str, given: String, allowed: String },
-    #[error("option '{PREFIX}{}' is fixed while the plugin runs; {how}", key.replace('_', "-"))]
+    #[error("option '{}' is fixed while the plugin runs; {how}", written(key))]
     Immutable { key: &'static str, how: &'static str },
-    #[error("options '{PREFIX}{}' ({low_value}) and '{PREFIX}{}' ({high_value}) contradict each other: the first must not be above the second", low.replace('_', "-"), high.replace('_', "-"))]
+    #[error(
+        "options '{}' ({low_value}) and '{}' ({high_value}) contradict each other: the first must not be above the second",
+        written(low),
+        written(high)
+    )]
     Order { low: &'static str, low_value: String, high: &'static str, high_value: String },
 }
 
@@ -97,7 +101,7 @@ macro_rules! options {
         impl Options {
             /// The value of `spec`, as JSON.
             pub fn get(&self, spec: &Spec) -> Value {
-                match spec.key { $(stringify!($key) => json!(self.$key),)* _ => Value::Null }
+                match spec.key { $(stringify!($key) => FromText::json(&self.$key),)* _ => Value::Null }
             }
 
             fn put(&mut self, spec: &Spec, text: &str) -> Option<()> {
@@ -150,12 +154,17 @@ options! {
 
     Tune base_fee_msat: Option<u64> = "keep", WholeOrKeep(0, 4_294_967_295), "Base fee (msat) that is set with each fee change; `keep` leaves the operator's.";
     Tune gossip_hysteresis: f64 = "0.05", Number(0.01, 0.5), "Relative change of the fee from which on it is worth telling the network at once.";
-    Tune seed: u64 = "1", Whole(0, u64::MAX), "Seed of the generator that varies timers.";
+    Tune seed: u64 = "1", Whole(0, u64::MAX), "Seed of the generator that varies timers; read when the plugin starts.";
 }
 
 /// From the text of a configuration file or a command to the type of the field.
-trait FromText: Sized {
+trait FromText: Sized + serde::Serialize {
     fn from_text(text: &str) -> Option<Self>;
+
+    /// As operators see it.
+    fn json(&self) -> Value {
+        json!(self)
+    }
 }
 
 impl FromText for u64 {
@@ -195,6 +204,10 @@ impl FromText for String {
 impl FromText for Option<u64> {
     fn from_text(text: &str) -> Option<Option<u64>> {
         if text == "keep" { Some(None) } else { text.parse().ok().map(Some) }
+    }
+
+    fn json(&self) -> Value {
+        self.map_or_else(|| json!("keep"), |number| json!(number))
     }
 }
 
@@ -262,9 +275,16 @@ impl Source {
 pub fn find(name: &str) -> Result<&'static Spec, OptionError> {
     let key = name.strip_prefix(PREFIX).unwrap_or(name).replace('-', "_");
     TABLE.iter().find(|spec| spec.key == key || spec.aliases.contains(&key.as_str())).ok_or_else(|| {
-        let nearest = TABLE.iter().map(|spec| spec.key).min_by_key(|known| edits(known, &key));
-        OptionError::Unknown { given: name.to_owned(), nearest: nearest.filter(|known| edits(known, &key) <= 4) }
+        let nearest = TABLE.iter().map(|spec| spec.key).min_by_key(|known| edits(known, &key.to_ascii_lowercase()));
+        let near = |known: &&str| edits(known, &key.to_ascii_lowercase()) <= 4;
+        OptionError::Unknown { given: name.to_owned(), nearest: nearest.filter(near) }
     })
+}
+
+/// An option as operators write it.
+fn written(key: &str) -> String {
+    let spec = TABLE.iter().find(|spec| spec.key == key);
+    spec.filter(|spec| spec.in_manifest()).map_or_else(|| key.to_owned(), Spec::option_name)
 }
 
 /// Levenshtein distance.
@@ -348,7 +368,10 @@ pub fn manual() -> String {
          `lightning-cli setconfig` while the node runs, or with `lightning-cli revenue-config set KEY VALUE`. The option's\n\
          full name and its short key (`min_fee_ppm`) are both understood, and so are the older spellings in the last column.\n\n\
          If several places set an option, `revenue-config set` wins over `setconfig`, and that over the configuration file.\n\
-         A later `setconfig` removes the value that `revenue-config set` had kept. `revenue-config list` says which won.\n\n\
+         A later `setconfig` removes the value that `revenue-config set` had kept. `revenue-config list` says which won;\n\
+         a configured value that equals the default counts as the default.\n\n\
+         Use `setconfig` only if `plugin=` is in the node's configuration: Core Lightning keeps the value in a file of its own,\n\
+         and refuses to start with an option whose plugin it does not start. `transient=true` keeps nothing.\n\n\
          Changes: **start**: in the node's configuration only, takes effect when the plugin starts. **node**: also with\n\
          `setconfig`. **live**: also with `revenue-config`; takes effect at the next step. **tune**: with `revenue-config` only.\n\n\
          Options marked *not in use yet* are accepted and checked, and do nothing until the feature that they belong to exists.\n\n\
@@ -403,6 +426,8 @@ mod tests {
         }
         let error = find("revenue-ops-min-fee-pm").unwrap_err().to_string();
         assert_eq!(error, "unknown option 'revenue-ops-min-fee-pm'; did you mean 'min_fee_ppm'?");
+        let error = find("MIN_FEE_PPM").unwrap_err().to_string();
+        assert_eq!(error, "unknown option 'MIN_FEE_PPM'; did you mean 'min_fee_ppm'?");
     }
 
     #[test]
@@ -433,6 +458,11 @@ mod tests {
                 "hive_enabled",
                 "perhaps",
                 "option 'revenue-ops-hive-enabled': 'perhaps' is not allowed; give 'auto' or 'true' or 'false'",
+            ),
+            (
+                "gossip_hysteresis",
+                "NaN",
+                "option 'gossip_hysteresis': 'NaN' is not allowed; give a number from 0.01 to 0.5",
             ),
         ];
         for (key, text, expected) in cases {

@@ -59,7 +59,12 @@ where
     let Some(configured) = builder.configure().await? else { return Ok(()) };
     let wiring = match setup(&configured) {
         Ok(wiring) => wiring,
-        Err(reason) => return configured.disable(&format!("{reason:#}")).await,
+        Err(reason) => {
+            // When lightningd itself starts us, it tells the reason to those only who read its log at level debug.
+            tracing::warn!("does not run: {reason:#}");
+            live::last_words().await;
+            return configured.disable(&format!("{reason:#}")).await;
+        }
     };
     let starting = Stage::Starting { settings: wiring.settings.clone(), doing: "waiting for the node".to_owned() };
     let (stage, seen) = watch::channel(starting);

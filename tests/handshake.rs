@@ -46,12 +46,15 @@ fn a_bad_option_disables_the_plugin_in_one_sentence() {
         ("dry_run", "perhaps", [name, "dry-run': 'perhaps' is not allowed; give true or false"]),
         ("min_fee_ppm", "6000", ["'revenue-ops-min-fee-ppm' (6000)", "'revenue-ops-max-fee-ppm' (5000) contradict"]),
         ("db_path", "~nobody/r.db", [name, "db-path': the home directory in '~nobody/r.db' is not known"]),
+        ("db_path", "/tmp", ["'/tmp' cannot be opened: Is a directory", "'revenue-ops-db-path'"]),
     ] {
         let mut plugin = Plugin::start();
         let reason = plugin.init(&[(key, value)])["result"]["disable"].clone();
         let text = reason.as_str().unwrap_or_else(|| panic!("{key}={value} is accepted"));
         assert!(parts.iter().all(|part| text.contains(part)), "{text}");
         assert!(!text.contains('\n'), "{text}");
+        let said = |line: &Value| line["params"]["message"].as_str().is_some_and(|said| said.contains(text));
+        assert!(plugin.log.iter().any(said), "the log does not say why: {:?}", plugin.log);
         plugin.ends();
     }
 }

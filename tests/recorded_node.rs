@@ -367,6 +367,18 @@ fn forwards_from_before_their_ids_were_kept() {
 }
 
 #[test]
+fn a_status_that_is_new_to_us_is_no_outcome_and_keeps_no_other_forward_from_being_read() {
+    let mut answer = recorded("listforwards/page_created_1_5.json");
+    let before = cln_wire::forwards(&answer).unwrap();
+    assert!(!cln_wire::has_new_status(&answer));
+    answer["forwards"][2]["status"] = json!("vanished");
+    let after = cln_wire::forwards(&answer).unwrap();
+    assert!(cln_wire::has_new_status(&answer));
+    assert_eq!(after[2].status, ForwardStatus::Offered);
+    assert_eq!((&after[..2], &after[3..]), (&before[..2], &before[3..]));
+}
+
+#[test]
 fn a_forward_that_is_not_understood_is_an_error_that_names_it() {
     let why = |field: &str, value: Value| {
         let mut answer = recorded("listforwards/page_created_1_5.json");
@@ -374,7 +386,7 @@ fn a_forward_that_is_not_understood_is_an_error_that_names_it() {
         cln_wire::forwards(&answer).unwrap_err().to_string()
     };
     for (field, value, expected) in [
-        ("status", json!("vanished"), "forwards[2] (118x8x0): 'status' is 'vanished', which is new to us"),
+        ("status", json!(7), "forwards[2] (118x8x0): 'status' is 7"),
         ("in_msat", json!(null), "forwards[2] (118x8x0): 'in_msat' is missing"),
         ("fee_msat", json!(-5), "forwards[2] (118x8x0): 'fee_msat' is -5"),
         ("in_channel", json!("here"), "forwards[2] (here): 'in_channel' is \"here\""),

@@ -48,7 +48,7 @@ pub(super) struct Sample {
 }
 
 /// The part that lasts.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Belief {
     /// ln of the prior's median theta.
     prior: f64,

@@ -1,6 +1,8 @@
 //! Hill climbing: tries two neighbouring fees in turn, learns from the counts, and moves the middle toward what earns most
 //! and what the balance bears. Never reads an earned amount: counts tell the same with a tenth of the noise.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -66,12 +68,22 @@ pub(super) struct Climb {
     /// Pairs begun so far: gives the order of the next.
     pairs: u32,
     block: Block,
+    /// Saved apart, with `recent`.
+    #[serde(skip)]
     belief: Belief,
+    #[serde(skip)]
     recent: Vec<Sample>,
     dry: Dry,
     purse: Purse,
     /// What the last pair's end aimed at.
     aim: Aim,
+}
+
+/// The larger part of a climb, which changes only when a block ends.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Learned<'a> {
+    belief: Cow<'a, Belief>,
+    recent: Cow<'a, [Sample]>,
 }
 
 /// What the current block is for.
@@ -183,6 +195,19 @@ impl Climb {
 
     pub(super) fn is_held(&self) -> bool {
         self.step == Step::Hold
+    }
+
+    pub(super) fn learned(&self) -> Learned<'_> {
+        Learned { belief: Cow::Borrowed(&self.belief), recent: Cow::Borrowed(&self.recent) }
+    }
+
+    pub(super) fn has_learned_since(&self, before: &Climb) -> bool {
+        self.belief != before.belief || self.recent != before.recent
+    }
+
+    pub(super) fn recall(&mut self, learned: Learned<'_>) {
+        self.belief = learned.belief.into_owned();
+        self.recent = learned.recent.into_owned();
     }
 
     pub(super) fn wake(&mut self, now: Time) {

@@ -1,6 +1,7 @@
 //! What is remembered of one peer from one decision to the next, and what an operator's orders do to it. Plain values that
 //! survive JSON; the step that made them saves them.
 
+use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -10,7 +11,7 @@ use super::hill_climb::Climb;
 use super::{FeeInputs, Reason, tidy};
 use crate::domain::{ChannelId, Ppm, Time};
 
-/// What is remembered from one decision to the next; the step that made it saves it.
+/// What is remembered from one decision to the next; the step that made it saves it, by [`saved`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Memory {
     /// Up to when `Observed` has been taken in.
@@ -86,6 +87,32 @@ impl Memory {
             climb: None,
         }
     }
+}
+
+/// A memory as JSON, in two parts: what changes with every decision, and what was learned, which changes twice a day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Saved {
+    pub memory: String,
+    /// `None`: as before, or nothing yet.
+    pub learned: Option<String>,
+}
+
+/// What is to be kept of a memory if `before` is kept already.
+pub fn saved(memory: &Memory, before: Option<&Memory>) -> serde_json::Result<Saved> {
+    let known = before.and_then(|before| before.climb.as_ref());
+    let news = memory.climb.as_ref().filter(|climb| known.is_none_or(|known| climb.has_learned_since(known)));
+    let learned = news.map(|climb| serde_json::to_string(&climb.learned())).transpose()?;
+    Ok(Saved { memory: serde_json::to_string(memory)?, learned })
+}
+
+/// The memory that was saved. A learner whose knowledge is missing is an error: it would begin anew without a word.
+pub fn recalled(memory: &str, learned: Option<&str>) -> serde_json::Result<Memory> {
+    let mut memory: Memory = serde_json::from_str(memory)?;
+    if let Some(climb) = &mut memory.climb {
+        let learned = learned.ok_or_else(|| serde_json::Error::custom("what was learned is missing"))?;
+        climb.recall(serde_json::from_str(learned)?);
+    }
+    Ok(memory)
 }
 
 /// The memory with which a decision begins: as it was, unless somebody else has changed the fee meanwhile.

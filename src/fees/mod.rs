@@ -19,7 +19,7 @@ pub mod vegas;
 
 use crate::domain::{Channel, FlowClass, Msat, PeerId, Ppm, Time};
 
-pub use memory::{Memory, debug, taken_over, woken};
+pub use memory::{Memory, Saved, debug, recalled, saved, taken_over, woken};
 pub use reason::{Phase, Reason, Slots, Verdict, summary, told};
 
 /// All that a decision looks at. Channels to one peer are priced together, because Core Lightning forwards over any of

@@ -4,7 +4,6 @@
 use std::fmt;
 
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::domain::{Ppm, Time};
 
@@ -158,14 +157,18 @@ pub fn summary(why: &[Reason]) -> String {
     }
 }
 
-/// All stages, for the ledger and `revenue-fee-debug`: each with its numbers and, as `text`, in words.
-pub fn told(why: &[Reason]) -> serde_json::Result<Value> {
-    let stage = |reason: &Reason| {
-        let mut told = serde_json::to_value(reason)?;
-        told["text"] = reason.to_string().into();
-        Ok(told)
-    };
-    why.iter().map(stage).collect::<serde_json::Result<Vec<Value>>>().map(Value::Array)
+/// A reason and the same in words.
+#[derive(Serialize)]
+struct Told<'a> {
+    #[serde(flatten)]
+    reason: &'a Reason,
+    text: String,
+}
+
+/// All stages as JSON, for the ledger and `revenue-fee-debug`: each with its numbers and, as `text`, in words.
+pub fn told(why: &[Reason]) -> serde_json::Result<String> {
+    let stages: Vec<Told> = why.iter().map(|reason| Told { reason, text: reason.to_string() }).collect();
+    serde_json::to_string(&stages)
 }
 
 impl fmt::Display for Reason {

@@ -6,13 +6,18 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row as _, SqlSafeStr as _};
 
 use super::bulk::{Bulk, Cell};
-use super::{ChangeCount, FeeOutcomeKind, FeeRow, Ledger, channel_id, channels, peer_id};
-use crate::domain::{ChannelId, PeerId, Ppm, Time};
+use super::{ChangeCount, FeeOutcomeKind, FeeRow, Ledger, MemoryRow, channel_id, channels, peer_id};
+use crate::domain::{ChannelId, Ppm, Time};
 
 // What did not change is not written: a quiet node leaves its disk in peace.
 const MEMORIES: Bulk = Bulk {
     head: "INSERT INTO memories (peer, memory, at)",
     tail: "ON CONFLICT DO UPDATE SET memory = excluded.memory, at = excluded.at WHERE memory IS NOT excluded.memory",
+};
+
+const LEARNED: Bulk = Bulk {
+    head: "INSERT INTO learned (peer, learned, at)",
+    tail: "ON CONFLICT DO UPDATE SET learned = excluded.learned, at = excluded.at",
 };
 
 const DECISIONS: Bulk = Bulk {
@@ -25,21 +30,26 @@ const CHANGES: Bulk =
 
 impl Ledger {
     /// What pricing remembers of each peer, as the JSON that was saved.
-    pub async fn memories(&self) -> anyhow::Result<HashMap<PeerId, String>> {
+    pub async fn memories(&self) -> anyhow::Result<Vec<MemoryRow>> {
         let mut reader = self.reader().await?;
-        let rows: Vec<(Vec<u8>, String)> =
-            sqlx::query_as("SELECT peer, memory FROM memories").fetch_all(reader.conn()).await?;
-        rows.into_iter().map(|(peer, memory)| Ok((peer_id(peer)?, memory))).collect()
+        let rows: Vec<(Vec<u8>, String, Option<String>)> =
+            sqlx::query_as("SELECT peer, memory, learned FROM memories LEFT JOIN learned USING (peer)")
+                .fetch_all(reader.conn())
+                .await?;
+        rows.into_iter()
+            .map(|(peer, memory, learned)| Ok(MemoryRow { peer: peer_id(peer)?, memory, learned }))
+            .collect()
     }
 
     /// One transaction: memories, each channel's last decision, and for ever each change.
-    pub async fn record_fees(&self, now: Time, memories: &[(PeerId, String)], rows: &[FeeRow]) -> anyhow::Result<()> {
+    pub async fn record_fees(&self, now: Time, memories: &[MemoryRow], rows: &[FeeRow]) -> anyhow::Result<()> {
         let mut writer = self.writer().await?;
         let mut memo = writer.take_memo().await?;
         let mut tx = writer.begin().await?;
-        let lines: Vec<_> =
-            memories.iter().map(|(peer, memory)| [Cell::Blob(&peer.0), Cell::Text(memory), Cell::Int(now.0)]).collect();
+        let lines: Vec<_> = memories.iter().map(|row| line(row, &row.memory, now)).collect();
         MEMORIES.write(&mut tx, &lines).await?;
+        let lines: Vec<_> = memories.iter().filter_map(|row| Some(line(row, row.learned.as_deref()?, now))).collect();
+        LEARNED.write(&mut tx, &lines).await?;
         let mut decisions = Vec::with_capacity(rows.len());
         for row in rows {
             let id = channels::known_channel(&mut tx, &mut memo, row.channel, Some(row.peer), None).await?;
@@ -133,6 +143,10 @@ impl Ledger {
         .await?;
         rows.iter().map(fee_row).collect()
     }
+}
+
+fn line<'a>(row: &'a MemoryRow, text: &'a str, now: Time) -> [Cell<'a>; 3] {
+    [Cell::Blob(&row.peer.0), Cell::Text(text), Cell::Int(now.0)]
 }
 
 fn cells(id: i64, row: &FeeRow) -> [Cell<'_>; 10] {

@@ -58,14 +58,15 @@ impl Ledger {
         Ok(Positions { created: unsigned(created), updated: unsigned(updated) })
     }
 
-    /// Created indexes of forwards received before `before` that are only known as offered, oldest first.
-    pub async fn unresolved(&self, before: Time, limit: u32) -> anyhow::Result<Vec<u64>> {
+    /// Created indexes above `after` of forwards received before `before` that are only known as offered, oldest first.
+    pub async fn unresolved(&self, before: Time, after: u64, limit: u32) -> anyhow::Result<Vec<u64>> {
         let mut reader = self.reader().await?;
         let created: Vec<i64> = sqlx::query_scalar(
             "SELECT created FROM forwards
-             WHERE status = 0 AND created IS NOT NULL AND received < ?1 ORDER BY created LIMIT ?2",
+             WHERE status = 0 AND created > ?2 AND received < ?1 ORDER BY created LIMIT ?3",
         )
         .bind(before.0)
+        .bind(signed(after)?)
         .bind(limit)
         .fetch_all(reader.conn())
         .await?;

@@ -114,6 +114,15 @@ pub struct FeeRow {
     pub why: String,
 }
 
+/// What pricing remembers of one peer, as JSON.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemoryRow {
+    pub peer: PeerId,
+    pub memory: String,
+    /// The larger part. `None`: nothing yet; when it is recorded: as it was.
+    pub learned: Option<String>,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FeeOutcomeKind {
     /// Nothing was to be done.

@@ -40,7 +40,9 @@ pub enum OpenError {
         "'{path}' was written by a newer version (schema {theirs}; this version knows {ours}); update cl-revenue-ops"
     )]
     Newer { path: String, theirs: i64, ours: i64 },
-    #[error("'{path}' cannot be opened: {why}")]
+    #[error(
+        "'{path}' cannot be opened: {why}; 'revenue-ops-db-path' must be a file that lightningd may read and write"
+    )]
     Broken { path: String, why: String },
 }
 

@@ -118,6 +118,16 @@ fn text(row: &sqlx::sqlite::SqliteRow, column: usize) -> String {
 }
 
 #[tokio::test]
+async fn unresolved_forwards_take_turns() {
+    let ledger = noted().await;
+    record(&ledger, &[offered(1), settled(2), offered(3), offered(4)]).await;
+    let later = NOON.plus_secs(60);
+    assert_eq!(ledger.unresolved(later, 0, 2).await.unwrap(), [2, 4]);
+    assert_eq!(ledger.unresolved(later, 4, 2).await.unwrap(), [5]);
+    assert_eq!(ledger.unresolved(NOON, 0, 2).await.unwrap(), [0; 0]);
+}
+
+#[tokio::test]
 async fn a_forward_counts_once_from_whichever_side_it_comes() {
     // The notification knows no created_index, the list does.
     let notified = Forward { created_index: None, ..settled(7) };
@@ -374,7 +384,8 @@ async fn changes_stay_for_ever_and_decisions_until_the_next() {
         (30, [FeeOutcomeKind::Kept, FeeOutcomeKind::Kept]),
     ];
     for (secs, [one, two]) in rounds {
-        let memories = [(peer(1), format!("{{\"round\":{secs}}}"))];
+        let learned = (secs == 10).then(|| "[10]".to_owned());
+        let memories = [MemoryRow { peer: peer(1), memory: format!("{{\"round\":{secs}}}"), learned }];
         ledger.record_fees(at(secs), &memories, &[fee(1, one, at(secs)), fee(2, two, at(secs))]).await.unwrap();
     }
     let changes = ledger.changes_since(at(0), at(100)).await.unwrap();
@@ -390,7 +401,8 @@ async fn changes_stay_for_ever_and_decisions_until_the_next() {
     ];
     assert_eq!(recent.iter().map(|(_, row)| row.clone()).collect::<Vec<_>>(), expected);
     assert!(recent[0].0 > recent[1].0);
-    assert_eq!(ledger.memories().await.unwrap()[&peer(1)], "{\"round\":30}");
+    let kept = MemoryRow { peer: peer(1), memory: "{\"round\":30}".to_owned(), learned: Some("[10]".to_owned()) };
+    assert_eq!(ledger.memories().await.unwrap(), [kept]);
 }
 
 #[tokio::test]

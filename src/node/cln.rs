@@ -34,6 +34,8 @@ enum Lack {
     ForwardPages,
     OldScids,
     PeerFees,
+    /// It is we who lack something.
+    Outcomes,
 }
 
 /// All forwards of a node that cannot list them by pages.
@@ -67,7 +69,7 @@ impl CoreLightning {
         };
         let limit = page.limit.min(u64::from(u32::MAX));
         let params = json!({"index": index, "start": page.start, "limit": limit});
-        let forwards = wire::forwards(&self.call("listforwards", params).await?)?;
+        let forwards = self.listed(&self.call("listforwards", params).await?)?;
         // Without the index the next page could not be asked for.
         match forwards.iter().find(|forward| index_of(forward, page.index).is_none()) {
             Some(forward) => {
@@ -78,13 +80,20 @@ impl CoreLightning {
         }
     }
 
+    fn listed(&self, answer: &Value) -> Result<Vec<Forward>, NodeError> {
+        if wire::has_new_status(answer) {
+            self.note(Lack::Outcomes, true);
+        }
+        wire::forwards(answer)
+    }
+
     async fn whole_listing(&self) -> Result<Arc<Listing>, NodeError> {
         let now = self.clock.now();
         let fresh = |listing: &&Arc<Listing>| (0..WHOLE_LISTING_SERVES_SECS * 1000).contains(&(now.0 - listing.at.0));
         if let Some(listing) = held(&self.whole).as_ref().filter(fresh) {
             return Ok(Arc::clone(listing));
         }
-        let forwards = wire::forwards(&self.call("listforwards", json!({})).await?)?;
+        let forwards = self.listed(&self.call("listforwards", json!({})).await?)?;
         let listing = Arc::new(Listing { at: now, forwards: numbered(forwards) });
         *held(&self.whole) = Some(Arc::clone(&listing));
         Ok(listing)
@@ -209,6 +218,10 @@ impl Lack {
             Lack::PeerFees => {
                 "This node does not tell what the peers ask for (Core Lightning does since v24.02): nothing is decided by \
                  the peers' fees."
+            }
+            Lack::Outcomes => {
+                "This node tells of forwards with a status that this version does not know: they are not counted. Update \
+                 cl-revenue-ops."
             }
         }
     }

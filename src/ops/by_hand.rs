@@ -56,9 +56,9 @@ impl Ops {
         self.sync().await?;
         let _turn = self.turn.lock().await;
         let now = self.clock.now();
-        let woken = |(peer, memory)| Ok((peer, serde_json::to_string(&fees::woken(&memory, now))?));
-        let memories = self.memories().await?.into_iter().map(woken).collect::<anyhow::Result<Vec<_>>>()?;
-        self.ledger.record_fees(now, &memories, &[]).await?;
+        let memories = self.take_memories().await?;
+        let woken = memories.iter().map(|(peer, memory)| (*peer, fees::woken(memory, now))).collect();
+        self.record_fees(now, memories, woken, &[]).await?;
         Ok(self.fee_step().await?.len())
     }
 
@@ -99,9 +99,9 @@ impl Ops {
         let kinds: Vec<FeeOutcomeKind> = orders.outcomes.iter().map(|outcome| outcome.kind).collect();
         let in_force = kinds.iter().all(|kind| matches!(kind, FeeOutcomeKind::Kept | FeeOutcomeKind::Set));
         if let (true, Some(first)) = (in_force, channels.first()) {
-            let memory = fees::taken_over(self.memories().await?.get(&first.peer), ppm, now);
-            let memories = [(first.peer, serde_json::to_string(&memory)?)];
-            self.ledger.record_fees(now, &memories, &[]).await?;
+            let memories = self.take_memories().await?;
+            let held = fees::taken_over(memories.get(&first.peer), ppm, now);
+            self.record_fees(now, memories, vec![(first.peer, held)], &[]).await?;
         }
         Ok(kinds)
     }

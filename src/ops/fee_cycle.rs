@@ -11,7 +11,7 @@ use crate::domain::units::to_u64_rounded;
 use crate::domain::{Channel, ChannelId, Flow, NodeView, PeerId, Ppm, Time};
 use crate::fees::{self, FeeDecision, FeeInputs, Market, Memory, Observed, Tuning, Updates};
 use crate::flow::traffic::traffic_index;
-use crate::ledger::{ChangeCount, Demand, Reputation};
+use crate::ledger::{ChangeCount, Demand, FeeRow, MemoryRow, Reputation};
 use crate::options::Options;
 
 /// Amounts of the newest forwards from which it is told how much of the demand a balance could carry.
@@ -52,11 +52,11 @@ impl Ops {
         let (mut orders, mut memories) = (Orders::default(), Vec::new());
         for (peer, channels) in scene.view.priced_by_peer() {
             let decision = scene.decide(peer, &channels, &tuning);
-            memories.push((peer, serde_json::to_string(&decision.memory)?));
             orders.add(now, &channels, &decision, scene.options.dry_run)?;
+            memories.push((peer, decision.memory));
         }
         // Before anything is done it is written down: whoever stops us in between finds the order, and not a fee of nobody's.
-        self.ledger.record_fees(now, &memories, &orders.rows).await.context("recording the decisions")?;
+        self.record_fees(now, scene.memories, memories, &orders.rows).await.context("recording the decisions")?;
         self.carry_out(&mut orders, &scene.options).await?;
         Ok(orders.outcomes)
     }
@@ -65,7 +65,7 @@ impl Ops {
         let view = self.look(now).await?;
         self.settle_unheard(&view).await.context("finding out what came of earlier orders")?;
         let market = self.market(&view, &options).await?;
-        let memories = self.memories().await?;
+        let memories = self.take_memories().await?;
         let observed = self.observe(&view, &memories, options.enable_reputation).await?;
         let flows = self.ledger.flows().await?;
         let changes = self.ledger.changes_since(now.plus_hours(-BUDGET_HOURS), now).await?;
@@ -94,12 +94,41 @@ impl Ops {
     /// What is remembered of each peer. A memory that this version cannot read is an error, not a fresh start: it was
     /// written by us and is worth weeks.
     pub(super) async fn memories(&self) -> anyhow::Result<HashMap<PeerId, Memory>> {
-        let texts = self.ledger.memories().await?;
-        let parse = |(peer, text): (PeerId, String)| {
-            let memory = serde_json::from_str(&text).with_context(|| format!("what is remembered of peer {peer}"))?;
-            Ok((peer, memory))
+        let rows = self.ledger.memories().await?;
+        let parse = |row: MemoryRow| {
+            let memory = fees::recalled(&row.memory, row.learned.as_deref())
+                .with_context(|| format!("what is remembered of peer {}", row.peer))?;
+            Ok((row.peer, memory))
         };
-        texts.into_iter().map(parse).collect()
+        rows.into_iter().map(parse).collect()
+    }
+
+    /// The same for those who hold the turn and will record what becomes of it: read from the ledger once. If the step ends
+    /// early the next one reads it again.
+    pub(super) async fn take_memories(&self) -> anyhow::Result<HashMap<PeerId, Memory>> {
+        match self.seen.change(|seen| seen.memories.take()) {
+            Some(memories) => Ok(memories),
+            None => self.memories().await,
+        }
+    }
+
+    /// Saves decisions and memories, as far as they are not kept already.
+    pub(super) async fn record_fees(
+        &self,
+        now: Time,
+        mut memories: HashMap<PeerId, Memory>,
+        news: Vec<(PeerId, Memory)>,
+        rows: &[FeeRow],
+    ) -> anyhow::Result<()> {
+        let saved = |(peer, memory): &(PeerId, Memory)| {
+            let saved = fees::saved(memory, memories.get(peer))?;
+            Ok(MemoryRow { peer: *peer, memory: saved.memory, learned: saved.learned })
+        };
+        let saved = news.iter().map(saved).collect::<anyhow::Result<Vec<_>>>()?;
+        self.ledger.record_fees(now, &saved, rows).await?;
+        memories.extend(news);
+        self.seen.change(|seen| seen.memories = Some(memories));
+        Ok(())
     }
 
     /// What happened toward each peer since it was last priced.

@@ -11,6 +11,7 @@ mod settings;
 mod sync;
 mod vegas;
 
+use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
 
 use tokio::sync::{Mutex, watch};
@@ -22,7 +23,8 @@ pub use reports::{AnalysisReport, Breaker, ChannelReport, FeeDebugReport, FeeRep
 pub use settings::{SettingChange, SettingRow, Settings};
 pub use sync::SyncReport;
 
-use crate::domain::{Clock, Identity, NodeView, Time};
+use crate::domain::{Clock, Identity, NodeView, PeerId, Time};
+use crate::fees::Memory;
 use crate::ledger::Ledger;
 pub use crate::ledger::LedgerCheck;
 use crate::node::Node;
@@ -43,7 +45,7 @@ pub struct Ops {
     seen: Seen,
 }
 
-/// Caches for reports: gone with the process, made again by the next step.
+/// Caches: gone with the process, made again by the next step.
 #[derive(Default)]
 struct Seen(std::sync::Mutex<Sights>);
 
@@ -51,11 +53,17 @@ struct Seen(std::sync::Mutex<Sights>);
 struct Sights {
     view: Option<Arc<NodeView>>,
     check: Option<Arc<LedgerCheck>>,
+    /// What the ledger holds, once a step has read it; absent while a step works with it.
+    memories: Option<HashMap<PeerId, Memory>>,
+    /// The node's list of forwards has been read to its end.
+    caught_up: bool,
+    /// Created index of the last unresolved forward that was asked about: the next ones take their turn.
+    asked_to: u64,
 }
 
 impl Seen {
-    fn change(&self, change: impl FnOnce(&mut Sights)) {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    fn change<T>(&self, change: impl FnOnce(&mut Sights) -> T) -> T {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn read<T>(&self, read: impl FnOnce(&Sights) -> T) -> T {

@@ -64,7 +64,7 @@ impl Orders {
         (fee, set, dry): (Ppm, bool, bool),
         why: &[Reason],
     ) -> anyhow::Result<()> {
-        let (summary, why) = (fees::summary(why), fees::told(why)?.to_string());
+        let (summary, why) = (fees::summary(why), fees::told(why)?);
         for channel in channels {
             let kind = match (set && channel.ours.ppm != fee, dry) {
                 (false, _) => FeeOutcomeKind::Kept,

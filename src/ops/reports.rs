@@ -79,8 +79,7 @@ impl Ops {
         Ok(StatusReport {
             identity: self.identity.clone(),
             options: self.settings.now(),
-            // Every job begins by reading the node's list.
-            caught_up: jobs.values().any(|report| report.last_run.is_some() && report.last_error.is_none()),
+            caught_up: self.seen.read(|seen| seen.caught_up),
             positions: self.ledger.positions().await.context("reading how far forwards have been read")?,
             check: self.last_check(),
             channels,

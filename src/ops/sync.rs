@@ -32,6 +32,7 @@ impl Ops {
         self.read_index(ForwardIndex::Updated, &mut report).await.context("reading resolved forwards")?;
         self.read_unresolved(&mut report).await.context("reading forwards that were in flight")?;
         self.name_old_scids().await.context("finding the channels of old forwards")?;
+        self.seen.change(|seen| seen.caught_up = true);
         if report.pages > 10 {
             tracing::info!(
                 "read {} new and {} resolved forwards in {} pages",
@@ -71,7 +72,12 @@ impl Ops {
     /// A forward that we only know as offered may have failed locally while we were away: no index tells of that.
     async fn read_unresolved(&self, report: &mut SyncReport) -> anyhow::Result<()> {
         let before = self.now().plus_secs(-60);
-        for start in self.ledger.unresolved(before, UNRESOLVED_PER_SYNC).await? {
+        let after = self.seen.read(|seen| seen.asked_to);
+        let unresolved = self.ledger.unresolved(before, after, UNRESOLVED_PER_SYNC).await?;
+        // Some stay unresolved for ever, because the node has deleted them: they must not keep the others from their turn.
+        let asked_to = unresolved.last().copied().filter(|_| unresolved.len() == UNRESOLVED_PER_SYNC as usize);
+        self.seen.change(|seen| seen.asked_to = asked_to.unwrap_or_default());
+        for start in unresolved {
             let page = ForwardPage { index: ForwardIndex::Created, start, limit: 1 };
             let rows = match self.node.forwards(page).await {
                 Err(NodeError::Unsupported { .. }) => return Ok(()),

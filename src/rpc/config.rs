@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::args::required;
 use super::{Answer, Args, Command, RpcError};
 use crate::ops::{Ops, SettingChange, SettingRow};
 use crate::options::{self, Options, TABLE};
@@ -67,7 +66,7 @@ async fn run(ops: Arc<Ops>, args: Args) -> Answer {
             let (key, value) = (key.ok_or_else(|| missing("key"))?, value.ok_or_else(|| missing("value"))?);
             Ok(set(ops.set_option(&key, &value).await?))
         }
-        "reset" => Ok(reset(ops.reset_option(&required("key", key)?).await?)),
+        "reset" => Ok(reset(ops.reset_option(&key.ok_or_else(|| missing("key"))?).await?)),
         "list" => Ok(list(&ops.settings().rows(), ops.config_version().await?)),
         "list-mutable" => Ok(list_mutable()),
         _ => get(&ops, key.as_deref()).await,
@@ -165,6 +164,10 @@ mod tests {
             (&json!(20), &json!(10), &json!("config"))
         );
         assert_eq!(row("base_fee_msat")["option"], Value::Null);
+        assert_eq!(
+            (&row("base_fee_msat")["value"], &row("base_fee_msat")["default"]),
+            (&json!("keep"), &json!("keep"))
+        );
         assert_eq!((&row("db_path")["live"], &row("dry_run")["live"]), (&json!(false), &json!(false)));
     }
 

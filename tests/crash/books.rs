@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use cl_revenue_ops::domain::{Clock as _, Identity, SystemClock};
-use cl_revenue_ops::fees::Memory;
+use cl_revenue_ops::fees;
 use cl_revenue_ops::ledger::Ledger;
 use serde_json::Value;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -21,6 +21,7 @@ const LEFT_OUT: &[(&str, &[&str], &str)] = &[
     ("scids", &["asked"], "a channel that was seen open needs no question to the node"),
     ("flows", &["*"], "an analysis is as of its moment; closed channels keep theirs"),
     ("memories", &["memory", "at"], "what was learned depends on when somebody looked"),
+    ("learned", &["learned", "at"], "what was learned depends on when somebody looked"),
     ("decisions", &["*"], "decided at other times; closed channels keep theirs"),
     ("changes", &["*"], "decided at other times; compared with the node's own fees instead"),
     ("reputation", &["at"], "when it was added up"),
@@ -116,8 +117,8 @@ pub(crate) async fn examine(path: &Path, owner: &Identity) {
     let ledger = Ledger::open(path, owner, now).await.unwrap();
     let check = ledger.check(now).await.unwrap();
     assert_eq!((check.problems, check.sum_of_accounts_msat), (Vec::new(), 0));
-    for text in ledger.memories().await.unwrap().values() {
-        serde_json::from_str::<Memory>(text).unwrap();
+    for row in ledger.memories().await.unwrap() {
+        fees::recalled(&row.memory, row.learned.as_deref()).unwrap();
     }
     for row in ledger.last_decisions().await.unwrap().values() {
         serde_json::from_str::<Value>(&row.why).unwrap();

@@ -145,6 +145,13 @@ CREATE TABLE memories (
     at     INTEGER NOT NULL
 ) STRICT;
 
+-- The larger part of a memory, which changes less often.
+CREATE TABLE learned (
+    peer    BLOB    PRIMARY KEY,
+    learned TEXT    NOT NULL,
+    at      INTEGER NOT NULL
+) STRICT;
+
 -- outcome: 0 kept, 1 set, 2 dry, 3 failed, 4 ordered and not heard of yet.
 CREATE TABLE decisions (
     channel INTEGER PRIMARY KEY REFERENCES channels (id),
