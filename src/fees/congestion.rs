@@ -26,6 +26,13 @@ pub(super) struct Episode {
     fee: Ppm,
 }
 
+impl Episode {
+    /// The clock was set back.
+    pub(super) fn begin_again(&mut self, now: Time) {
+        (self.since, self.stepped) = (self.since.min(now), self.stepped.min(now));
+    }
+}
+
 /// The fee to ask while congestion lasts; `None`: there is none.
 pub(super) fn stage(memory: &mut Memory, i: &FeeInputs, why: &mut Vec<Reason>) -> Option<f64> {
     let threshold = i.tuning.congestion_threshold;

@@ -28,6 +28,8 @@ const DELTA_MIN: f64 = 0.08;
 /// Information (events x delta^2) at which the perturbation starts to shrink, as its fourth root.
 const DELTA_INFO: f64 = 6.0;
 const INFO_HALF_LIFE_DAYS: f64 = 20.0;
+/// Below this a centre is no fee.
+const MIN_CENTRE: f64 = 0.01;
 /// Most that the middle moves at a pair's end, in ln: this much, and more while little is known and the tries are wide.
 const MOVE: f64 = 0.25;
 /// Upward from a channel that runs out.
@@ -118,7 +120,7 @@ pub(super) fn stage(memory: &mut Memory, i: &FeeInputs, why: &mut Vec<Reason>) -
     let seen = Seen::of(memory);
     // A target that the network was never told of has not been tried.
     let told = memory.pending.is_none() && memory.asked.is_none_or(|a| a.fee == i.published());
-    let mut climb = memory.climb.take().unwrap_or_else(|| Climb::new(i));
+    let mut climb = memory.climb.take().map_or_else(|| Climb::new(i), Climb::within_reason);
     climb.block.marked |= memory.is_congested();
     if climb.is_held() && !memory.is_congested() {
         climb.centre = tidy(blocks::asked(i));
@@ -185,6 +187,12 @@ impl Climb {
         }
     }
 
+    /// What is read back may have been written by another version: numbers that would turn a step round are put right.
+    fn within_reason(self) -> Climb {
+        let (centre, delta) = (self.centre.max(MIN_CENTRE), self.delta.clamp(DELTA_MIN, DELTA_MAX));
+        Climb { centre, delta, info: self.info.max(0.0), ..self }
+    }
+
     pub(super) fn is_held(&self) -> bool {
         self.step == Step::Hold
     }
@@ -211,6 +219,11 @@ impl Climb {
 
     pub(super) fn wash_out(&mut self, now: Time) {
         self.block.wash_out(now);
+    }
+
+    /// The clock was set back: the block starts anew, with its length.
+    pub(super) fn begin_again(&mut self, now: Time) {
+        self.block = Block::new(now, self.block.until.hours_since(self.block.start));
     }
 
     fn fee(&self) -> f64 {

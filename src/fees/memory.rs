@@ -61,6 +61,20 @@ impl Memory {
         self.episode.is_some() || self.asked.is_some_and(|a| a.congested)
     }
 
+    /// The clock was wrong before and is set back: what would end or begin in that future does so now.
+    fn begin_again(&mut self, now: Time) {
+        self.seen_until = now;
+        if let Some(pending) = &mut self.pending {
+            pending.since = pending.since.min(now);
+        }
+        if let Some(episode) = &mut self.episode {
+            episode.begin_again(now);
+        }
+        if let Some(climb) = &mut self.climb {
+            climb.begin_again(now);
+        }
+    }
+
     fn blank(now: Time) -> Memory {
         Memory {
             seen_until: now,
@@ -110,6 +124,9 @@ pub(super) fn recall(i: &FeeInputs, why: &mut Vec<Reason>) -> Memory {
         }
         Some(memory) => memory.clone(),
     };
+    if memory.seen_until > i.now {
+        memory.begin_again(i.now);
+    }
     if let Some((before, found)) = changed_by_others(&memory, i) {
         why.push(Reason::TakenOver { before, found });
         memory = taken_over(Some(&memory), found, i.now);

@@ -60,7 +60,7 @@ pub fn step(state: &VegasState, inputs: &VegasInputs) -> VegasState {
         faded
     };
     VegasState {
-        at: Some(inputs.now.max(state.at.unwrap_or(inputs.now))),
+        at: Some(inputs.now),
         intensity: tidy(intensity.clamp(0.0, 1.0)),
         spike_at: spike.then_some(inputs.now),
     }

@@ -99,14 +99,16 @@ impl Ledger {
         rows.iter().map(fee_row).map(|row| row.map(|(_, row)| row)).collect()
     }
 
-    /// Changes that the node confirmed, or may have made, per channel, since `since`; dry ones count too.
-    pub async fn changes_since(&self, since: Time) -> anyhow::Result<HashMap<ChannelId, ChangeCount>> {
+    /// Changes that the node confirmed, or may have made, per channel, since `since`; dry ones count too. What a
+    /// clock that was wrong dated after `now` does not.
+    pub async fn changes_since(&self, since: Time, now: Time) -> anyhow::Result<HashMap<ChannelId, ChangeCount>> {
         let mut reader = self.reader().await?;
         let rows: Vec<(Vec<u8>, i64, i64)> = sqlx::query_as(
             "SELECT channel_id, SUM(NOT urgent), SUM(urgent) FROM changes CROSS JOIN channels ON channels.id = channel
-             WHERE at >= ? AND outcome IN (1, 2, 4) GROUP BY channel",
+             WHERE at BETWEEN ? AND ? AND outcome IN (1, 2, 4) GROUP BY channel",
         )
         .bind(since.0)
+        .bind(now.0)
         .fetch_all(reader.conn())
         .await?;
         rows.into_iter()

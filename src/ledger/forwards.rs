@@ -73,17 +73,6 @@ impl Ledger {
         Ok(created.into_iter().map(unsigned).collect())
     }
 
-    /// The node no longer lists the forward that it created as this number, so nobody will ever tell what became of it. It stays
-    /// as it is, and is not asked about again.
-    pub async fn lose_sight_of(&self, created: u64) -> anyhow::Result<()> {
-        let mut writer = self.writer().await?;
-        sqlx::query("UPDATE forwards SET created = NULL WHERE created = ? AND status = 0")
-            .bind(signed(created)?)
-            .execute(&mut writer.conn)
-            .await?;
-        Ok(())
-    }
-
     /// Drops single forwards whose outcome was known before `before`, at most `limit`, oldest first; hourly sums stay. Returns how
     /// many went. Forwards without an outcome stay, and so do those that the node's list has not passed: a forward that is listed
     /// again after it was dropped is known by the list's own counter, and is not counted again.

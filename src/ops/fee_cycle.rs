@@ -68,7 +68,7 @@ impl Ops {
         let memories = self.take_memories().await?;
         let observed = self.observe(&view, &memories, options.enable_reputation).await?;
         let flows = self.ledger.flows().await?;
-        let changes = self.ledger.changes_since(now.plus_hours(-BUDGET_HOURS)).await?;
+        let changes = self.ledger.changes_since(now.plus_hours(-BUDGET_HOURS), now).await?;
         Ok(Scene { view, options, market, memories, observed, flows, changes })
     }
 

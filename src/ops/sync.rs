@@ -92,9 +92,6 @@ impl Ops {
                 Err(NodeError::Unsupported { .. }) => return Ok(()),
                 rows => rows?,
             };
-            if !rows.iter().any(|row| row.created_index == Some(start)) {
-                self.ledger.lose_sight_of(start).await?;
-            }
             let recorded = self.ledger.record_forwards(&rows, None).await?;
             report.changed += recorded.changed;
         }

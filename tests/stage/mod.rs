@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use cl_revenue_ops::domain::{
-    Channel, ChannelId, ChannelName, Clock as _, Feerate, Forward, Identity, ManualClock, Ppm, Scid, Time,
+    Channel, ChannelId, ChannelName, Clock as _, Feerate, Forward, Identity, ManualClock, PeerId, Ppm, Scid, Time,
 };
-use cl_revenue_ops::ledger::{FeeRow, Ledger};
+use cl_revenue_ops::ledger::{FeeRow, Ledger, MemoryRow};
 use cl_revenue_ops::node::{BreakerReport, FeeInForce, FeeOrder, ForwardPage, Node, NodeError};
 use cl_revenue_ops::ops::{FeeOutcome, Ops, Settings};
 use cl_revenue_ops::options::{Layers, find};
@@ -207,17 +207,17 @@ impl Stage {
         self.node.inner.market().channels.iter().position(|c| c.seat.channel_id == id).unwrap()
     }
 
-    /// What was learned of a peer, as it is kept.
-    pub(crate) async fn learned(&self, peer: cl_revenue_ops::domain::PeerId) -> String {
-        let rows = self.ledger.memories().await.unwrap();
-        rows.into_iter().find(|row| row.peer == peer).and_then(|row| row.learned).unwrap()
-    }
-
     /// A channel that is the only one with its peer, and has sent something.
     pub(crate) async fn single(&self) -> Channel {
         let channels = self.node.channels().await.unwrap();
         let alone = |c: &&Channel| channels.iter().filter(|other| other.peer == c.peer).count() == 1;
         channels.iter().find(|c| alone(c) && c.opener == Some(cl_revenue_ops::domain::Side::Local)).unwrap().clone()
+    }
+
+    /// What is remembered of a peer, both parts.
+    pub(crate) async fn memory_of(&self, peer: PeerId) -> MemoryRow {
+        let rows = self.ledger.memories().await.unwrap();
+        rows.into_iter().find(|row| row.peer == peer).unwrap()
     }
 
     /// Every change on the record, oldest first.
