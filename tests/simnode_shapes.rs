@@ -456,6 +456,17 @@ fn plugins_that_do_not_come_up_are_refused_as_recorded() {
 }
 
 #[test]
+fn a_plugin_that_disables_itself_at_the_start_does_not_end_the_node() {
+    let plugin = env!("CARGO_BIN_EXE_cl-revenue-ops");
+    let mut sim = Sim::start(&["--plugin", plugin, "--option", "revenue-ops-min-fee-ppm=abc"]);
+    let log = || std::fs::read_to_string(sim.dir.path().join("log")).unwrap();
+    sim.until(0, || log().contains("disabled itself at init").then_some(()));
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(sim.call("plugin", json!(["list"]))["plugins"], json!([]));
+    assert!(sim.process.try_wait().unwrap().is_none());
+}
+
+#[test]
 fn options_are_changed_and_kept_as_recorded() {
     let sim = Sim::start(&[]);
     let spy = sim.script("spyall.sh", SPY);

@@ -1,6 +1,6 @@
 //! Options: what plugins declared, what was set where, and how that reads in `init` and `listconfigs`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
@@ -90,6 +90,8 @@ fn builtin() -> Vec<Declared> {
 pub(super) struct Configs {
     network_dir: PathBuf,
     declared: BTreeMap<String, Declared>,
+    /// Also by plugins that are gone: as at lightningd's start, one that disables itself has claimed its options.
+    claimed: BTreeSet<String>,
     cmdline: Vec<(String, String)>,
     /// The lines of `config.setconfig`.
     kept: Vec<(String, String)>,
@@ -110,6 +112,7 @@ impl Configs {
         };
         let lines = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('='));
         Ok(Configs {
+            claimed: BTreeSet::new(),
             network_dir: network_dir.to_owned(),
             declared: builtin().into_iter().map(|row| (row.name.clone(), row)).collect(),
             cmdline,
@@ -123,6 +126,7 @@ impl Configs {
         if self.declared.contains_key(&option.name) {
             return Err(format!("Option \"{}\" already registered", option.name));
         }
+        self.claimed.insert(option.name.clone());
         self.declared.insert(option.name.clone(), option);
         Ok(())
     }
@@ -158,11 +162,11 @@ impl Configs {
     /// Settings of options that nobody declared.
     pub(super) fn unclaimed(&self) -> Option<String> {
         let path = self.network_dir.join("config.setconfig");
-        let kept = (2..).zip(&self.kept).find(|(_, (name, _))| !self.declared.contains_key(name));
+        let kept = (2..).zip(&self.kept).find(|(_, (name, _))| !self.claimed.contains(name));
         if let Some((line, (name, value))) = kept {
             return Some(format!("Config file {} line {line}: {name}={value}: unknown option", path.display()));
         }
-        let given = self.cmdline.iter().find(|(name, _)| !self.declared.contains_key(name));
+        let given = self.cmdline.iter().find(|(name, _)| !self.claimed.contains(name));
         given.map(|(name, value)| format!("--{name}={value}: unknown option"))
     }
 
