@@ -138,7 +138,6 @@ fn reading(c: &mut Criterion) {
     bench!("totals", ledger.totals());
     bench!("demand_30_minutes", ledger.demand(now.plus_secs(-1800), now));
     bench!("demand_1_day", ledger.demand(now.plus_secs(-86_400), now));
-    bench!("inflow_1_day", ledger.inflow(now.plus_secs(-86_400), now));
     bench!("recent_amounts", ledger.recent_amounts(400));
     bench!("node_hours_28_days", ledger.node_hours(now.plus_secs(-28 * 86_400)));
     bench!("check", ledger.check(now));

@@ -17,7 +17,7 @@ mod tests;
 mod tests_market;
 pub mod vegas;
 
-use crate::domain::{Channel, FlowClass, Msat, PeerId, Ppm, Time};
+use crate::domain::{Channel, Msat, PeerId, Ppm, Time};
 
 pub use memory::{Memory, Saved, debug, recalled, saved, taken_over, woken};
 pub use reason::{Phase, Reason, Slots, Verdict, summary, told};
@@ -32,7 +32,6 @@ pub struct FeeInputs<'a> {
     pub channels: &'a [&'a Channel],
     /// Msat a day that left by these channels lately; `None` before the first flow analysis.
     pub out_per_day: Option<f64>,
-    pub class: Option<FlowClass>,
     pub observed: &'a Observed,
     pub market: &'a Market,
     /// Changes of this peer's fee in the last 24 hours.
@@ -51,7 +50,6 @@ pub struct Observed {
     /// the incoming peer's reputation.
     pub events: f64,
     pub out_msat: f64,
-    pub in_msat: f64,
 }
 
 /// What is the same for all channels of the node in this cycle.

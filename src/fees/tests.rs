@@ -80,7 +80,6 @@ impl Scene {
             peer: PeerId([2; 33]),
             channels,
             out_per_day: self.out_per_day,
-            class: None,
             observed: &self.observed,
             market: &self.market,
             updates: self.updates,

@@ -70,21 +70,6 @@ impl Ledger {
         collect(from, settled, distinct(starved))
     }
 
-    /// Msat that came in by each channel with settled forwards after `from` and not after `to`.
-    pub async fn inflow(&self, from: Time, to: Time) -> anyhow::Result<HashMap<ChannelId, u64>> {
-        let mut reader = self.reader().await?;
-        let rows: Vec<(Vec<u8>, i64)> = sqlx::query_as(
-            "SELECT c.channel_id, SUM(f.in_msat) FROM forwards AS f
-             CROSS JOIN scids AS s ON s.scid = f.in_scid CROSS JOIN channels AS c ON c.id = s.channel
-             WHERE f.known_at > ? AND f.known_at <= ? AND f.status = 1 GROUP BY c.id",
-        )
-        .bind(from.0)
-        .bind(to.0)
-        .fetch_all(reader.conn())
-        .await?;
-        rows.into_iter().map(|(id, msat)| Ok((channel_id(id)?, unsigned(msat)))).collect()
-    }
-
     /// Outgoing amounts of the newest settled forwards of the node.
     pub async fn recent_amounts(&self, limit: u32) -> anyhow::Result<Vec<Msat>> {
         let mut reader = self.reader().await?;

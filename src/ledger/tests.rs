@@ -325,7 +325,7 @@ async fn demand_counts_tries_of_one_payment_once() {
 }
 
 #[tokio::test]
-async fn demand_and_inflow_lie_within_the_span() {
+async fn demand_lies_within_the_span() {
     let ledger = noted().await;
     record(&ledger, &[settled(1), settled(2), offered(3), Forward { status: ForwardStatus::Failed, ..settled(4) }])
         .await;
@@ -333,8 +333,6 @@ async fn demand_and_inflow_lie_within_the_span() {
     for (from, to, count) in [(NOON, resolved, 2), (resolved, resolved.plus_secs(9), 0), (Time(0), NOON, 0)] {
         let demand = ledger.demand(from, to).await.unwrap();
         assert_eq!(demand.iter().map(|d| d.settled).sum::<u64>(), count);
-        let inflow = ledger.inflow(from, to).await.unwrap();
-        assert_eq!(inflow.get(&cid(0)).copied().unwrap_or(0), count * 1_000_100);
     }
     let demand = ledger.demand(NOON, resolved).await.unwrap();
     let expected = Demand { out: cid(1), from_peer: Some(peer(0)), settled: 2, starved: 0, out_msat: 2_000_000 };

@@ -151,15 +151,9 @@ impl Ops {
         let mut observed = HashMap::new();
         for (from, peers) in spans {
             let demand = self.ledger.demand(from, to).await?;
-            let inflow = self.ledger.inflow(from, to).await?;
             let mut span: HashMap<PeerId, Observed> =
                 peers.into_iter().map(|peer| (peer, Observed { from, to, ..Observed::default() })).collect();
             add_demand(&mut span, &demand, &peer_of, &reputations);
-            for (channel, msat) in inflow {
-                if let Some(seen) = peer_of.get(&channel).and_then(|peer| span.get_mut(peer)) {
-                    seen.in_msat += msat as f64;
-                }
-            }
             observed.extend(span);
         }
         Ok(observed)
@@ -179,7 +173,6 @@ impl Scene {
             peer,
             channels,
             out_per_day,
-            class: flows().max_by(|a, b| a.1.turnover.total_cmp(&b.1.turnover)).map(|(_, flow)| flow.class),
             observed: self.observed.get(&peer).unwrap_or(&nothing),
             market: &self.market,
             updates: Updates { ordinary: count(|c| c.ordinary), urgent: count(|c| c.urgent) },
