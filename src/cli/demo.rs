@@ -152,7 +152,7 @@ fn condensed(values: &[f64], width: usize) -> Vec<f64> {
 
 fn channel_table(outcome: &Outcome) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_NO_BORDERS).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(presets::UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
     if !table.is_tty() {
         table.set_width(WIDTH);
     }

@@ -149,7 +149,8 @@ impl Reason {
 pub fn summary(why: &[Reason]) -> String {
     // Of equals the first: max_by_key would take the last.
     let main = why.iter().rev().max_by_key(|r| r.weight());
-    let gossip = why.iter().find(|r| matches!(r, Reason::Gossip { .. }));
+    let news = |r: &&Reason| matches!(r, Reason::Gossip { verdict, .. } if *verdict != Verdict::Same);
+    let gossip = why.iter().find(news);
     match (main, gossip) {
         (Some(main), Some(gossip)) if main != gossip => format!("{main}; {gossip}"),
         (Some(only), _) => only.to_string(),
