@@ -237,7 +237,7 @@ async fn readers(path: &Path) -> sqlx::Result<SqlitePool> {
         .filename(path)
         .read_only(true)
         .busy_timeout(Duration::from_secs(5))
-        .pragma("cache_size", "-1000");
+        .pragma("cache_size", "-4000");
     SqlitePoolOptions::new()
         .max_connections(2)
         .min_connections(1)
