@@ -1,6 +1,6 @@
 //! What was decided about fees: the last decision of every channel, every change for ever, and what pricing remembers of each peer.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row as _, SqlSafeStr as _};
@@ -67,18 +67,23 @@ impl Ledger {
 
     /// Says what came of changes that were recorded as ordered; others stay as they are.
     pub async fn settle_fees(&self, rows: &[FeeRow]) -> anyhow::Result<()> {
+        let mut groups: BTreeMap<(i64, i64), Vec<String>> = BTreeMap::new();
+        for row in rows {
+            groups.entry((code(row.outcome), row.at.0)).or_default().push(row.channel.to_string());
+        }
         let mut writer = self.writer().await?;
         let mut tx = writer.begin().await?;
-        for row in rows {
+        for ((outcome, at), channels) in groups {
+            let channels = serde_json::to_string(&channels)?;
             for table in ["changes", "decisions"] {
                 let sql = format!(
-                    "UPDATE {table} SET outcome = ?1 WHERE outcome = 4 AND at = ?2
-                     AND channel = (SELECT id FROM channels WHERE channel_id = ?3)"
+                    "UPDATE {table} SET outcome = ?1 WHERE outcome = 4 AND at = ?2 AND channel IN
+                     (SELECT id FROM channels WHERE lower(hex(channel_id)) IN (SELECT value FROM json_each(?3)))"
                 );
                 sqlx::query(AssertSqlSafe(sql).into_sql_str())
-                    .bind(code(row.outcome))
-                    .bind(row.at.0)
-                    .bind(row.channel.0.as_slice())
+                    .bind(outcome)
+                    .bind(at)
+                    .bind(&channels)
                     .execute(&mut *tx)
                     .await?;
             }
