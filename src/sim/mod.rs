@@ -10,6 +10,7 @@ pub mod market;
 pub mod mempool;
 pub mod network;
 pub mod node;
+pub mod rules;
 pub mod tape;
 
 pub use days::{DayReport, Simulation, run_days};
