@@ -80,6 +80,15 @@ static GRID: LazyLock<Grid> = LazyLock::new(|| {
     Grid { ln_theta, scale }
 });
 
+/// Fees in steps of 6 % and the share of payers that stays at each, cell by cell: demand hardly differs between two rungs.
+static LADDER: LazyLock<Vec<(f64, [f64; CELLS])>> = LazyLock::new(|| {
+    let fees = (0..RUNGS).map(|rung| LADDER_STEP.powi(rung));
+    fees.map(|fee| (fee, odds(fee).map(|odds| 1.0 / (1.0 + odds)))).collect()
+});
+const LADDER_STEP: f64 = 1.06;
+/// Up to 10,000 ppm.
+const RUNGS: i32 = 159;
+
 /// (f / theta)^kappa of each cell: the odds that a payer is gone.
 fn odds(fee: f64) -> [f64; CELLS] {
     let ln = fee.max(f64::MIN_POSITIVE).ln();
@@ -172,6 +181,15 @@ impl Posterior {
     pub(super) fn demand(&self, fee: f64) -> f64 {
         let odds = odds(fee);
         (0..CELLS).map(|cell| self.weights[cell] * self.rates[cell] / (1.0 + odds[cell])).sum()
+    }
+
+    /// Expected events per exposure hour at each rung of a ladder of fees within the bounds.
+    pub(super) fn ladder(&self, low: f64, high: f64) -> Vec<(f64, f64)> {
+        let levels: [f64; CELLS] = std::array::from_fn(|cell| self.weights[cell] * self.rates[cell]);
+        let wanted = |staying: &[f64; CELLS]| staying.iter().zip(&levels).map(|(s, level)| s * level).sum();
+        let within = LADDER.iter().filter(|(fee, _)| (low..=high).contains(fee));
+        let ladder: Vec<(f64, f64)> = within.map(|(fee, staying)| (*fee, wanted(staying))).collect();
+        if ladder.is_empty() { vec![(low, self.demand(low))] } else { ladder }
     }
 
     /// The fee within the bounds that earns most, if every payment costs us `cost` ppm. "Most" is the mean of the logarithm:

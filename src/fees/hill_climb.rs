@@ -10,7 +10,8 @@ use super::belief::{Belief, Posterior, Sample};
 use super::blocks::{self, Block, Seen};
 use super::reason::Phase;
 use super::run_out::Purse;
-use super::{FeeInputs, Memory, Reason, floor, tidy};
+use super::tilt::Tilt;
+use super::{Bid, FeeInputs, Memory, Reason, floor, tidy};
 use crate::domain::Time;
 
 /// Half a day at each fee: a pair is a day, and flips and moves of the middle make two changes a day.
@@ -34,6 +35,8 @@ const MIN_CENTRE: f64 = 0.01;
 const MOVE: f64 = 0.25;
 /// Upward from a channel that runs out.
 const MOVE_RUN_OUT: f64 = 0.40;
+/// Toward the price that the plan of the whole node asks: it knows where the balance goes, and starts are long enough.
+const MOVE_BID: f64 = 0.7;
 /// A day without demand lowers the fee by this, in ln.
 const DRIFT: f64 = 0.25;
 const DRIFT_HOURS: f64 = 24.0;
@@ -77,6 +80,8 @@ pub(super) struct Climb {
     purse: Purse,
     /// What the last pair's end aimed at.
     aim: Aim,
+    #[serde(default)]
+    tilt: Tilt,
 }
 
 /// The larger part of a climb, which changes only when a block ends.
@@ -112,6 +117,35 @@ struct Dry {
 struct Aim {
     earns_most: Option<f64>,
     run_out: Option<f64>,
+    #[serde(default)]
+    bid: Option<f64>,
+}
+
+/// What the plan of the whole node needs to know of one peer.
+pub(super) struct Outlook {
+    /// Fees (ppm, base fee included) and msat a day that would be wanted at them.
+    pub(super) ladder: Vec<(f64, f64)>,
+    /// Msat a day that come in by other ways than forwards; negative: that leave.
+    pub(super) inflow: f64,
+    /// Plainly not running out, whatever the sums say.
+    pub(super) ample: bool,
+}
+
+/// What is believed of the peer's demand and known of its balance. A peer without a memory has its prior.
+pub(super) fn outlook(i: &FeeInputs) -> Outlook {
+    let fresh;
+    let climb = match i.memory.and_then(|memory| memory.climb.as_ref()) {
+        Some(climb) => climb,
+        None => {
+            fresh = Climb::new(i);
+            &fresh
+        }
+    };
+    let (low, high) = (bounded(0.0, i) + climb.base, bounded(f64::INFINITY, i) + climb.base);
+    let msat_per_event = 24.0 * climb.purse.payment(&i.market.amounts);
+    let mut ladder = climb.belief.posterior(&climb.recent, i.now).ladder(low, high);
+    ladder.iter_mut().for_each(|rung| rung.1 *= msat_per_event);
+    Outlook { ladder, inflow: climb.purse.other_inflow(i.capacity()), ample: climb.purse.ample }
 }
 
 /// Takes in what was observed and says which fee it would ask now. It moves the proportional fee only, so that a base fee
@@ -127,6 +161,9 @@ pub(super) fn stage(memory: &mut Memory, i: &FeeInputs, why: &mut Vec<Reason>) -
     }
     climb.base = base_rate(i);
     climb.purse.observe(i);
+    if i.bid.is_some() {
+        climb.tilt.follow(i.local_share(), i.now);
+    }
     // While the peer is away, nothing is tried and nothing learned.
     if i.channels.iter().any(|c| c.connected) {
         climb.block.observe(&seen, i);
@@ -136,6 +173,7 @@ pub(super) fn stage(memory: &mut Memory, i: &FeeInputs, why: &mut Vec<Reason>) -
     }
     let fee = climb.fee();
     why.push(climb.reason(fee));
+    why.extend(i.bid.map(|bid| climb.bid_reason(bid, i)));
     memory.climb = Some(climb);
     memory.seen_until = memory.seen_until.max(i.observed.to);
     memory.sendable = tidy(blocks::sendable(i));
@@ -143,7 +181,7 @@ pub(super) fn stage(memory: &mut Memory, i: &FeeInputs, why: &mut Vec<Reason>) -
 }
 
 /// What the base fee adds on the largest channel.
-fn base_rate(i: &FeeInputs) -> f64 {
+pub(super) fn base_rate(i: &FeeInputs) -> f64 {
     tidy(i.channels.iter().max_by_key(|c| c.capacity).map_or(0.0, |c| blocks::base_rate(c.ours.base, i)))
 }
 
@@ -174,6 +212,7 @@ impl Climb {
             dry: Dry::default(),
             purse: Purse::default(),
             aim: Aim::default(),
+            tilt: Tilt::default(),
         }
     }
 
@@ -227,7 +266,8 @@ impl Climb {
     }
 
     fn fee(&self) -> f64 {
-        self.centre * (f64::from(self.side()) * self.delta).exp()
+        let side = self.side();
+        if side == 0 { self.centre } else { self.centre * (f64::from(side) * self.delta + self.tilt.x).exp() }
     }
 
     /// Above (1) or below (-1) the middle. Pairs are turned round in the order of the Thue-Morse sequence, which favours no
@@ -365,15 +405,17 @@ impl Climb {
         let (low, high) = (bounded(0.0, i) + self.base, bounded(f64::INFINITY, i) + self.base);
         let asked = |effective: f64| (effective - self.base).max(1.0);
         let earns_most = asked(posterior.best_fee(0.0, low, high));
-        let run_out = self.purse.price(&posterior, i, low, high).filter(|_| !ample).map(asked);
-        self.aim = Aim { earns_most: Some(tidy(earns_most)), run_out: run_out.map(tidy) };
-        let wanted = earns_most.max(run_out.unwrap_or(0.0));
-        let most = MOVE + (self.delta - DELTA_MIN).max(0.0);
+        let bid = i.bid.map(|bid| bid.fee);
+        // The plan knows better what becomes of the balance.
+        let run_out = self.purse.price(&posterior, i, low, high).filter(|_| !ample && bid.is_none()).map(asked);
+        self.aim = Aim { earns_most: Some(tidy(earns_most)), run_out: run_out.map(tidy), bid };
+        let wanted = bid.unwrap_or(earns_most.max(run_out.unwrap_or(0.0)));
+        let most = if bid.is_some() { MOVE_BID } else { MOVE + (self.delta - DELTA_MIN).max(0.0) };
         let up = if run_out.is_some_and(|r| r > earns_most) { most.max(MOVE_RUN_OUT) } else { most };
         let moved = match surprise {
             Some(Surprise::Price { up: true }) => MOVE,
             Some(Surprise::Price { up: false }) => -MOVE,
-            _ if blind => (run_out.unwrap_or(0.0) / self.centre).ln().clamp(0.0, up),
+            _ if blind => (bid.or(run_out).unwrap_or(0.0) / self.centre).ln().clamp(0.0, up),
             _ => (wanted / self.centre).ln().clamp(-most, up),
         };
         self.centre = bounded(self.centre * moved.exp(), i);
@@ -398,6 +440,11 @@ impl Climb {
         }
     }
 
+    fn bid_reason(&self, bid: &Bid, i: &FeeInputs) -> Reason {
+        let (local, tilt) = (i.local_share(), self.tilt.x);
+        Reason::Bid { mu: bid.mu, cost: bid.cost, bid: bid.fee, local, tilt }
+    }
+
     pub(super) fn debug(&self, now: Time) -> Value {
         let posterior = self.belief.posterior(&self.recent, now);
         let of = |[low, mean, high]: [f64; 3]| json!({ "p10": low, "mean": mean, "p90": high });
@@ -408,6 +455,8 @@ impl Climb {
             "base_fee_adds_ppm": self.base,
             "earns_most_ppm": self.aim.earns_most,
             "run_out_ppm": self.aim.run_out,
+            "bid_ppm": self.aim.bid,
+            "tilt": self.tilt.x,
             "theta_ppm": of(posterior.theta()),
             "kappa": of(posterior.kappa()),
             "demand_per_hour": posterior.demand(self.fee() + self.base),

@@ -1,6 +1,7 @@
 //! The alpha sequence: what a channel's outbound fee should be now, and why. Pure; never reads a clock, a node or a ledger.
 
 mod belief;
+mod bid_price;
 mod blocks;
 mod ceiling;
 mod congestion;
@@ -8,6 +9,7 @@ mod floor;
 mod gossip;
 mod hill_climb;
 mod memory;
+mod plan;
 mod reason;
 mod run_out;
 mod scarcity;
@@ -15,11 +17,13 @@ mod scarcity;
 mod tests;
 #[cfg(test)]
 mod tests_market;
+mod tilt;
 pub mod vegas;
 
 use crate::domain::{Channel, Msat, PeerId, Ppm, Time};
 
 pub use memory::{Memory, Saved, debug, recalled, saved, taken_over, woken};
+pub use plan::{Bid, Pair, Plan, PlanInputs, Planned, plan};
 pub use reason::{Phase, Reason, Slots, Verdict, summary, told};
 
 /// All that a decision looks at. Channels to one peer are priced together, because Core Lightning forwards over any of
@@ -38,6 +42,8 @@ pub struct FeeInputs<'a> {
     pub updates: Updates,
     /// `None`: this peer is priced for the first time.
     pub memory: Option<&'a Memory>,
+    /// What the plan of the whole node says of the peer; `None`: there is none yet.
+    pub bid: Option<&'a Bid>,
     pub tuning: &'a Tuning,
 }
 
@@ -49,7 +55,11 @@ pub struct Observed {
     /// Payers who chose our price: settled forwards out, and distinct ones that only our balance made fail; weighed by
     /// the incoming peer's reputation.
     pub events: f64,
+    /// Settled forwards out, each counted as one.
+    pub settled: f64,
     pub out_msat: f64,
+    /// What forwards brought in.
+    pub in_msat: f64,
 }
 
 /// What is the same for all channels of the node in this cycle.

@@ -40,6 +40,18 @@ pub enum Reason {
         until: Time,
         fee: f64,
     },
+    /// What the plan of the whole node says, and what the balance has added to it since.
+    Bid {
+        /// Worth of one more unit of local balance, ppm.
+        mu: f64,
+        /// What a forward out of here costs the node, ppm.
+        cost: f64,
+        /// The fee that earns most beyond that cost.
+        bid: f64,
+        local: f64,
+        /// ln of what the balance makes of the learner's fee.
+        tilt: f64,
+    },
     Scarcity {
         enabled: bool,
         virgin: bool,
@@ -122,6 +134,7 @@ impl Reason {
             Reason::TakenOver { .. } => "taken_over",
             Reason::Congestion { .. } => "congestion",
             Reason::HillClimb { .. } => "hill_climb",
+            Reason::Bid { .. } => "bid",
             Reason::Scarcity { .. } => "scarcity",
             Reason::Floor { .. } => "floor",
             Reason::Ceiling { .. } => "ceiling",
@@ -182,6 +195,10 @@ impl fmt::Display for Reason {
             }
             Reason::Congestion { used, threshold, slots } => congestion(f, *used, *threshold, *slots),
             Reason::HillClimb { .. } => self.hill_climb(f),
+            Reason::Bid { mu, cost, bid, local, tilt } => {
+                write!(f, "balance is worth {mu:.0} ppm, a forward costs {cost:.0}: the plan asks {bid:.0}; ")?;
+                write!(f, "{:.0} % local has added {:+.0} %", local * 100.0, (tilt.exp() - 1.0) * 100.0)
+            }
             Reason::Scarcity { enabled, virgin, local, threshold, factor, before, after } => {
                 let (local, threshold) = (local * 100.0, threshold * 100.0);
                 match (enabled, virgin) {

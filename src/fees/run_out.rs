@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::belief::Posterior;
 use super::{FeeInputs, blocks, tidy};
-use crate::domain::Time;
+use crate::domain::{Msat, Time};
 
 /// Days for which the spendable part of the balance should last.
 const HORIZON_DAYS: f64 = 7.0;
@@ -15,6 +15,8 @@ const RESERVE: f64 = 0.2;
 const LEAST_SHARE: f64 = 0.02;
 /// Inflow is slow to change and noisy to watch.
 const INFLOW_HALF_LIFE_DAYS: f64 = 14.0;
+/// Payments of a peer before their own size counts as much as that of the node's.
+const USUAL_PAYMENTS: f64 = 30.0;
 /// With at least this share left, and no less than at the pair's start, a channel is not running out, whatever the sums say.
 const AMPLE: f64 = 0.5;
 const STEADY: f64 = 0.02;
@@ -31,6 +33,20 @@ pub(super) struct Purse {
     /// Shares and hours, discounted alike.
     inflow: f64,
     inflow_hours: f64,
+    /// Share of the capacity that came since, by forwards.
+    #[serde(default)]
+    came: f64,
+    /// What came by other ways, net: rebalances, payments to us and by us. Discounted like `inflow`.
+    #[serde(default)]
+    other: f64,
+    /// The last count: plainly not running out.
+    #[serde(default)]
+    pub(super) ample: bool,
+    /// Payments that left and their msat, old days fading.
+    #[serde(default)]
+    payments: f64,
+    #[serde(default)]
+    msat: f64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,21 +61,39 @@ impl Purse {
         let capacity = i.capacity();
         if capacity > 0.0 {
             self.out = tidy(self.out + i.observed.out_msat.max(0.0) / capacity);
+            self.came = tidy(self.came + i.observed.in_msat.max(0.0) / capacity);
         }
+        self.payments = tidy(self.payments + i.observed.settled.max(0.0));
+        self.msat = (self.msat + i.observed.out_msat.max(0.0)).round();
+    }
+
+    /// Mean size of a payment that leaves, msat: the peer's own as far as it is known. Here the largest count in full, because
+    /// they move the balance.
+    pub(super) fn payment(&self, amounts: &[Msat]) -> f64 {
+        (self.msat + USUAL_PAYMENTS * blocks::mean_amount(amounts)) / (self.payments + USUAL_PAYMENTS)
+    }
+
+    /// Msat a day that come in by other ways than forwards.
+    pub(super) fn other_inflow(&self, capacity: f64) -> f64 {
+        if self.inflow_hours > 0.0 { 24.0 * capacity * self.other / self.inflow_hours } else { 0.0 }
     }
 
     /// Counts the balance at the end of a pair. Says whether the channel is plainly not running out.
     pub(super) fn count(&mut self, i: &FeeInputs) -> bool {
         let now = Counted { at: i.now, share: tidy(i.local_share()), capacity: i.capacity() };
         let before = self.counted.replace(now);
-        let out = std::mem::take(&mut self.out);
+        let (out, by_forwards) = (std::mem::take(&mut self.out), std::mem::take(&mut self.came));
+        self.ample = false;
         let Some(before) = before.filter(|b| b.capacity == now.capacity && b.at < now.at) else { return false };
         let hours = now.at.hours_since(before.at);
         let kept = 0.5_f64.powf(hours / 24.0 / INFLOW_HALF_LIFE_DAYS);
         let came = (now.share - before.share + out).max(0.0);
         self.inflow = tidy(kept * self.inflow + came);
+        self.other = tidy(kept * self.other + now.share - before.share + out - by_forwards);
         self.inflow_hours = tidy(kept * self.inflow_hours + hours);
-        now.share >= AMPLE && now.share >= before.share - STEADY
+        (self.payments, self.msat) = (tidy(kept * self.payments), (kept * self.msat).round());
+        self.ample = now.share >= AMPLE && now.share >= before.share - STEADY;
+        self.ample
     }
 
     /// The lowest fee at which the balance lasts; `None`: too little is known, or nothing is running out.

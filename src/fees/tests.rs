@@ -16,6 +16,7 @@ pub(super) struct Scene {
     pub(super) market: Market,
     pub(super) updates: Updates,
     pub(super) memory: Option<Memory>,
+    pub(super) bid: Option<Bid>,
     pub(super) tuning: Tuning,
 }
 
@@ -56,6 +57,7 @@ pub(super) fn scene(ppm: u32) -> Scene {
         },
         updates: Updates::default(),
         memory: None,
+        bid: None,
         tuning: Tuning {
             min: Ppm(10),
             max: Ppm(5000),
@@ -84,6 +86,7 @@ impl Scene {
             market: &self.market,
             updates: self.updates,
             memory: self.memory.as_ref(),
+            bid: self.bid.as_ref(),
             tuning: &self.tuning,
         }
     }

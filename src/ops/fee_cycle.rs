@@ -177,6 +177,7 @@ impl Scene {
             market: &self.market,
             updates: Updates { ordinary: count(|c| c.ordinary), urgent: count(|c| c.urgent) },
             memory: self.memories.get(&peer),
+            bid: None,
             tuning,
         })
     }
