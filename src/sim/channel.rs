@@ -84,6 +84,9 @@ pub struct SimChannel {
     /// Smallest and largest that our side ever was.
     pub range: (u64, u64),
     pub earned: u64,
+    /// Payments that chose this channel and failed for lack of what it could carry. A payment never tries the same channel
+    /// twice after that, so each counts once.
+    pub starved: u64,
 }
 
 impl SimChannel {
@@ -114,6 +117,7 @@ impl SimChannel {
             outgoing: Totals::default(),
             range: (local, local),
             earned: 0,
+            starved: 0,
         }
     }
 

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use super::book::{Book, Entry, Outgoing};
 use super::channel::{GRACE_SECS, Price, SLOTS, SimChannel, Stage};
 use super::network::Network;
+use super::sight::Sight;
+use super::slots::Slots;
 use super::tape::{Day, Payment, Tape};
 use crate::domain::forward::TEMPORARY_CHANNEL_FAILURE;
 use crate::domain::{ForwardStatus, Msat, PeerId, Ppm, Time};
@@ -85,10 +87,6 @@ enum Due {
     Peer(u32, bool),
 }
 
-/// Values in places that are used again.
-#[derive(Clone, Debug)]
-struct Slots<T>(Vec<Option<T>>, Vec<u32>);
-
 #[derive(Clone, Debug)]
 pub struct Market {
     tape: Arc<Tape>,
@@ -106,6 +104,7 @@ pub struct Market {
     book: Option<Book>,
     news: Option<Vec<News>>,
     pub tally: Tally,
+    sight: Sight,
     /// By day and channel.
     earned: Vec<u64>,
 }
@@ -125,11 +124,12 @@ impl Market {
             next: 0,
             agenda: BinaryHeap::new(),
             appointments: 0,
-            flights: Slots(Vec::new(), Vec::new()),
-            retries: Slots(Vec::new(), Vec::new()),
+            flights: Slots::new(),
+            retries: Slots::new(),
             book: None,
             news: None,
             tally: Tally::default(),
+            sight: Sight::new(start, network.seats.len()),
             earned: Vec::new(),
             tape,
         };
@@ -169,8 +169,13 @@ impl Market {
         self.book.as_mut()
     }
 
+    /// What the node knows of its own forwards.
+    pub fn sight(&self) -> &Sight {
+        &self.sight
+    }
+
     pub fn flights(&self) -> impl Iterator<Item = &Flight> {
-        self.flights.0.iter().flatten()
+        self.flights.iter()
     }
 
     pub fn is_online(&self, channel: &SimChannel) -> bool {
@@ -376,7 +381,10 @@ impl Market {
     fn refuse(&mut self, way: Way, failcode: u32) {
         match failcode {
             FEE_INSUFFICIENT => self.tally.underpaid += 1,
-            _ => self.tally.starved += 1,
+            _ => {
+                self.tally.starved += 1;
+                self.channels[way.exit as usize].starved += 1;
+            }
         }
         let in_htlc = self.channels[way.entrance as usize].note_incoming(way.in_msat);
         self.enter(way, in_htlc, Err(failcode));
@@ -431,6 +439,7 @@ impl Market {
             target.pay_out(flight.out_msat);
             target.earned += fee;
             self.tally.settled += 1;
+            self.sight.note(self.now, (flight.entrance, flight.exit), flight.out_msat);
             let place = self.day_number as usize * self.channels.len() + flight.exit as usize;
             self.earned[place] += fee;
         }
@@ -455,23 +464,6 @@ impl Market {
 fn worth(amount: u64, reservation: u32) -> u64 {
     let worth = u128::from(amount) * u128::from(reservation) / 1_000_000_000;
     u64::try_from(worth).unwrap_or(u64::MAX)
-}
-
-impl<T> Slots<T> {
-    fn put(&mut self, value: T) -> u32 {
-        if let Some(slot) = self.1.pop() {
-            self.0[slot as usize] = Some(value);
-            return slot;
-        }
-        self.0.push(Some(value));
-        u32::try_from(self.0.len() - 1).expect("fewer payments are in flight than slots exist")
-    }
-
-    fn take(&mut self, slot: u32) -> Option<T> {
-        let value = self.0[slot as usize].take();
-        self.1.push(slot);
-        value
-    }
 }
 
 /// The same payments against one fixed fee: what each day earns.

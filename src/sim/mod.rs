@@ -11,12 +11,15 @@ pub mod mempool;
 pub mod network;
 pub mod node;
 pub mod rules;
+mod sight;
+mod slots;
 pub mod tape;
 
 pub use days::{DayReport, Simulation, run_days};
 pub use market::{Market, News, play_static};
 pub use network::{Network, Scenario};
 pub use node::SimNode;
+pub use sight::Sight;
 pub use tape::Tape;
 
 #[cfg(test)]

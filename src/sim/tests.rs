@@ -153,8 +153,23 @@ fn an_empty_channel_is_seen_as_lack_of_liquidity() {
     let starved = book.iter().filter(|e| e.failcode == TEMPORARY_CHANNEL_FAILURE).count() as u64;
     assert_eq!(starved, market.tally.starved);
     assert!(starved > 20, "{:?}", market.tally);
+    assert_eq!(starved, market.channels.iter().map(|channel| channel.starved).sum::<u64>());
     let settled = market.tally.settled;
     assert!(settled > 500, "{:?}", market.tally);
+}
+
+#[test]
+fn a_node_knows_what_went_from_where_to_where() {
+    let node = played(1, 3, 100);
+    let market = node.market();
+    for (place, channel) in market.channels.iter().enumerate() {
+        let from = (0..8).map(Some).chain([None]);
+        let moved: u64 = from.map(|from| market.sight().moved(from, place).0).sum();
+        assert_eq!(moved, channel.outgoing.fulfilled_msat);
+    }
+    let hours = market.sight().hours(Time(0)).map(|(_, count)| count).sum::<u64>();
+    assert_eq!(hours, market.tally.settled);
+    assert_eq!(market.sight().amounts().count(), 400);
 }
 
 #[test]
