@@ -1,8 +1,10 @@
 //! How others price: each rule in its own file, with the source of its formula. They are measured against, never run on a node.
 
 pub mod fixed;
+pub mod ours;
 
 use crate::domain::{Msat, Ppm};
+use crate::options::Options;
 use crate::sim::market::Market;
 
 /// One line of the registry.
@@ -14,11 +16,18 @@ pub struct Named {
 }
 
 /// Every rule that can be asked for by name.
-pub const RULES: &[Named] = &[Named {
-    name: "static",
-    about: "one fee for all channels; the knob is the fee in ppm",
-    make: |knob| Box::new(fixed::Fixed(knob.map_or(Ppm(fixed::MEDIAN_PPM), Ppm::rounded))),
-}];
+pub const RULES: &[Named] = &[
+    Named {
+        name: "ours",
+        about: "the plugin's pricing alone, without its ledger; no knob",
+        make: |_| Box::new(ours::Ours::new(Options::default())),
+    },
+    Named {
+        name: "static",
+        about: "one fee for all channels; the knob is the fee in ppm",
+        make: |knob| Box::new(fixed::Fixed(knob.map_or(Ppm(fixed::MEDIAN_PPM), Ppm::rounded))),
+    },
+];
 
 /// A rule by its name, or by its name and the value of its knob: `static`, `static:300`.
 pub fn by_name(name: &str) -> Option<Box<dyn Rule>> {
