@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::book::{Book, Entry, Outgoing};
 use super::channel::{GRACE_SECS, Price, SLOTS, SimChannel, Stage};
+use super::law::Law;
 use super::mempool::Mempool;
 use super::network::Network;
 use super::sight::Sight;
@@ -114,6 +115,8 @@ pub struct Market {
     sight: Sight,
     /// By day and channel.
     earned: Vec<u64>,
+    /// What is asked instead of the channels' prices, if an oracle plays; empty otherwise.
+    laws: Vec<Law>,
     /// Payments that came by none of our channels, so far.
     strangers: u64,
 }
@@ -140,6 +143,7 @@ impl Market {
             tally: Tally::default(),
             sight: Sight::new(start, network.seats.len()),
             earned: Vec::new(),
+            laws: Vec::new(),
             strangers: 0,
             tape,
         };
@@ -216,6 +220,24 @@ impl Market {
 
     pub fn set_price(&mut self, channel: usize, price: Price, grace_secs: Option<i64>) {
         self.channels[channel].set_price(price, self.now, grace_secs.unwrap_or(GRACE_SECS));
+    }
+
+    /// From now on these laws are what is asked, one for each channel.
+    pub(super) fn obey(&mut self, laws: Vec<Law>) {
+        self.laws = laws;
+    }
+
+    /// The price of a channel for somebody whose news is from that time.
+    #[inline]
+    fn price_at(&self, place: u32, heard: Time) -> Price {
+        let channel = &self.channels[place as usize];
+        match self.laws.get(place as usize) {
+            None => *channel.price_at(heard),
+            Some(law) => {
+                let share = channel.to_us() as f64 / channel.capacity.max(1) as f64;
+                Price { base: 0, ppm: law.at(self.now, share), ..channel.price }
+            }
+        }
     }
 
     /// All channels at one rate, without base fee, as if it had always been so.
@@ -360,7 +382,7 @@ impl Market {
             if attempt.tried & (1 << choice) != 0 || !channel.routes() || known_away {
                 continue;
             }
-            let price = channel.price_at(heard);
+            let price = self.price_at(exit.channel, heard);
             let fee = price.fee(amount);
             let left = worth(amount, exit.reservation).saturating_sub(fee);
             if left == 0 || amount > price.htlc_max || amount < price.htlc_min {
@@ -394,7 +416,7 @@ impl Market {
 
     fn verdict(&self, exit: u32, amount: u64, fee: u64) -> Result<(), u32> {
         let channel = &self.channels[exit as usize];
-        if !channel.accepts(amount, fee, self.now) {
+        if self.laws.is_empty() && !channel.accepts(amount, fee, self.now) {
             return Err(FEE_INSUFFICIENT);
         }
         let carried = channel.spendable() >= amount && channel.has_slot() && self.is_online(channel);

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::channel::Price;
+use super::law::Law;
 use super::market::{Market, Tally};
 use super::rules::Rule;
 use super::tape::Tape;
@@ -81,6 +82,14 @@ pub fn play_fixed(tape: &Arc<Tape>, days: u32, fees: &[Ppm]) -> Run {
     }
     market.advance(Time(tape.start_of(days).0 - 1));
     Run::of(&market, days, vec![0; fees.len()])
+}
+
+/// Plays by laws that everybody knows at any moment, one for each channel.
+pub fn play_laws(tape: &Arc<Tape>, days: u32, laws: &[Law]) -> Run {
+    let mut market = Market::new(tape.clone());
+    market.obey(laws.to_vec());
+    market.advance(Time(tape.start_of(days).0 - 1));
+    Run::of(&market, days, vec![0; laws.len()])
 }
 
 impl Film {
