@@ -103,6 +103,25 @@ async fn pruning_leaves_the_counters() {
 }
 
 #[test]
+fn where_money_comes_from_elsewhere_none_is_lost_and_none_is_made() {
+    for name in ["S1", "S3", "S7", "S10"] {
+        let kind = Kind::by_name(name).unwrap();
+        let tape = Arc::new(Tape::new(Network::draw(kind.scenario(1))).frozen(10));
+        let mut market = Market::new(tape.clone());
+        market.set_all(Ppm(150));
+        let sum = |market: &Market| market.channels.iter().map(|c| c.to_us()).sum::<u64>();
+        let before = sum(&market);
+        market.advance(Time(tape.start_of(10).0 - 1));
+        assert_eq!(sum(&market) + market.tally.lost, before + market.tally.gained, "{name}");
+        assert!(market.tally.lost > 0 && market.tally.gained > 0, "{name}: {:?}", market.tally);
+        for channel in &market.channels {
+            let parts = channel.local + channel.remote + channel.flying_out + channel.flying_in;
+            assert_eq!(parts, channel.capacity, "{name}");
+        }
+    }
+}
+
+#[test]
 fn a_higher_fee_never_sells_more() {
     // Two channels with two peers, none of them ever away, and enough balance: price alone decides.
     for seed in 0..20 {
@@ -153,8 +172,23 @@ fn an_empty_channel_is_seen_as_lack_of_liquidity() {
     let starved = book.iter().filter(|e| e.failcode == TEMPORARY_CHANNEL_FAILURE).count() as u64;
     assert_eq!(starved, market.tally.starved);
     assert!(starved > 20, "{:?}", market.tally);
+    assert_eq!(starved, market.channels.iter().map(|channel| channel.starved).sum::<u64>());
     let settled = market.tally.settled;
     assert!(settled > 500, "{:?}", market.tally);
+}
+
+#[test]
+fn a_node_knows_what_went_from_where_to_where() {
+    let node = played(1, 3, 100);
+    let market = node.market();
+    for (place, channel) in market.channels.iter().enumerate() {
+        let from = (0..8).map(Some).chain([None]);
+        let moved: u64 = from.map(|from| market.sight().moved(from, place).0).sum();
+        assert_eq!(moved, channel.outgoing.fulfilled_msat);
+    }
+    let hours = market.sight().hours(Time(0)).map(|(_, count)| count).sum::<u64>();
+    assert_eq!(hours, market.tally.settled);
+    assert_eq!(market.sight().amounts().count(), 400);
 }
 
 #[test]
@@ -164,17 +198,4 @@ fn the_best_fixed_fee_is_neither_the_lowest_nor_the_highest() {
         .map(|ppm| play_static(&tape, 10, Ppm(ppm)).into_iter().map(|day| day.0).sum::<u64>());
     let best = earned.iter().max().unwrap();
     assert!(earned[0] < best / 2 && earned[1] < *best && earned[6] < *best, "{earned:?}");
-}
-
-/// For a look at the speed: `cargo test --release --lib -- --ignored speed --nocapture`.
-#[test]
-#[ignore = "a measurement, not a test"]
-fn speed_of_the_bare_engine() {
-    let tape = Arc::new(Tape::new(Network::draw(scenario(9, 14))).frozen(200));
-    let began = std::time::Instant::now();
-    let mut market = Market::new(tape.clone());
-    market.set_all(Ppm(200));
-    market.advance(tape.start_of(200).plus_hours(-1e-6));
-    let secs = began.elapsed().as_secs_f64();
-    eprintln!("{:.0} payments a second; {:?}", market.tally.wanted as f64 / secs, market.tally);
 }
