@@ -1,7 +1,7 @@
 //! How others price: each rule in its own file, with the source of its formula. They are measured against, never run on a node.
 
-use super::market::Market;
 use crate::domain::{Msat, Ppm};
+use crate::sim::market::Market;
 
 /// What a rule asks for the way out by one channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
