@@ -413,6 +413,6 @@ async fn options_count_from_the_next_step_on() {
     stage.wait(HALF_HOUR);
     stage.cycle().await;
     for row in stage.ledger.last_decisions().await.unwrap().values() {
-        assert!(row.why.contains("scarcity pricing is off"), "{}", row.why);
+        assert!(row.why.contains(r#""stage":"scarcity","enabled":false"#), "{}", row.why);
     }
 }

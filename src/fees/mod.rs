@@ -24,7 +24,7 @@ use crate::domain::{Channel, Msat, PeerId, Ppm, Time};
 
 pub use memory::{Memory, Saved, debug, recalled, saved, taken_over, woken};
 pub use plan::{Bid, Pair, Plan, PlanInputs, Planned, plan};
-pub use reason::{Phase, Reason, Slots, Verdict, summary, told};
+pub use reason::{Phase, Reason, Slots, Verdict, in_words, summary, told};
 
 /// All that a decision looks at. Channels to one peer are priced together, because Core Lightning forwards over any of
 /// several channels with equal fees.

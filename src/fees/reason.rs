@@ -3,12 +3,13 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::domain::{Ppm, Time};
 
 /// One stage's account of itself.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "stage", rename_all = "snake_case")]
 pub enum Reason {
     FirstSeen {
@@ -87,7 +88,7 @@ pub enum Reason {
     },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Slots {
     Unknown,
@@ -96,7 +97,7 @@ pub enum Slots {
     Congested { start: Ppm, fee: Ppm },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// Trying fees above and below the centre in turn.
@@ -107,7 +108,7 @@ pub enum Phase {
     Held,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     Publish,
@@ -171,18 +172,21 @@ pub fn summary(why: &[Reason]) -> String {
     }
 }
 
-/// A reason and the same in words.
-#[derive(Serialize)]
-struct Told<'a> {
-    #[serde(flatten)]
-    reason: &'a Reason,
-    text: String,
+/// All stages as JSON for the ledger: each with its numbers, from which [`in_words`] makes the sentences.
+pub fn told(why: &[Reason]) -> serde_json::Result<String> {
+    serde_json::to_string(why)
 }
 
-/// All stages as JSON, for the ledger and `revenue-fee-debug`: each with its numbers and, as `text`, in words.
-pub fn told(why: &[Reason]) -> serde_json::Result<String> {
-    let stages: Vec<Told> = why.iter().map(|reason| Told { reason, text: reason.to_string() }).collect();
-    serde_json::to_string(&stages)
+/// What [`told`] wrote, with each stage also in words, as `text`. A stage of another version keeps its numbers and has no words.
+pub fn in_words(told: &str) -> serde_json::Result<Vec<Value>> {
+    let mut stages: Vec<Value> = serde_json::from_str(told)?;
+    for stage in &mut stages {
+        let text = Reason::deserialize(&*stage).map(|reason| reason.to_string());
+        if let (Value::Object(numbers), Ok(text)) = (stage, text) {
+            numbers.insert("text".to_owned(), text.into());
+        }
+    }
+    Ok(stages)
 }
 
 impl fmt::Display for Reason {

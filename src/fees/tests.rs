@@ -25,7 +25,7 @@ pub(super) fn channel(number: u8, ppm: u32) -> Channel {
         channel_id: ChannelId([number; 32]),
         scid: Scid::new(800_000, u32::from(number), 0),
         alias: None,
-        peer: PeerId([2; 33]),
+        peer: peer(),
         state: ChannelState::Normal,
         opener: Some(Side::Local),
         private: false,
@@ -79,7 +79,7 @@ impl Scene {
     fn inputs<'a>(&'a self, channels: &'a [&'a Channel]) -> FeeInputs<'a> {
         FeeInputs {
             now: self.now,
-            peer: PeerId([2; 33]),
+            peer: peer(),
             channels,
             out_per_day: self.out_per_day,
             observed: &self.observed,
@@ -146,6 +146,13 @@ fn verdict(decision: &FeeDecision) -> Verdict {
     }
 }
 
+/// A peer whose first block is as long as all others.
+fn peer() -> PeerId {
+    let mut id = [2; 33];
+    id[31] = u8::MAX;
+    PeerId(id)
+}
+
 #[test]
 fn every_stage_accounts_for_itself() {
     let decision = scene(200).decide();
@@ -156,6 +163,11 @@ fn every_stage_accounts_for_itself() {
         assert!(!text.is_empty() && !text.contains('\n'), "{text}");
         assert_eq!(serde_json::to_value(reason).unwrap()["stage"], reason.stage());
     }
+    let words: Vec<String> = decision.why.iter().map(Reason::to_string).collect();
+    let again = in_words(&told(&decision.why).unwrap()).unwrap();
+    assert_eq!(again.iter().map(|stage| stage["text"].as_str().unwrap()).collect::<Vec<_>>(), words);
+    let newer = in_words(r#"[{"stage":"of a later version","number":7}]"#).unwrap();
+    assert_eq!(serde_json::to_string(&newer).unwrap(), r#"[{"number":7,"stage":"of a later version"}]"#);
     let kept = scene(200).after(3).decide();
     assert_eq!((kept.action, kept.why.len()), (Action::Keep, 6), "a refusal explains itself as well");
     assert!(!summary(&kept.why).is_empty());

@@ -66,7 +66,7 @@ impl Ledger {
     }
 
     /// Says what came of changes that were recorded as ordered; others stay as they are.
-    pub async fn settle_fees(&self, rows: &[FeeRow]) -> anyhow::Result<()> {
+    pub async fn settle_fees(&self, rows: &[&FeeRow]) -> anyhow::Result<()> {
         let mut groups: BTreeMap<(i64, i64), Vec<String>> = BTreeMap::new();
         for row in rows {
             groups.entry((code(row.outcome), row.at.0)).or_default().push(row.channel.to_string());
@@ -95,9 +95,11 @@ impl Ledger {
     /// Changes that were ordered and of which it is not known what came, oldest first.
     pub async fn ordered_fees(&self) -> anyhow::Result<Vec<FeeRow>> {
         let mut reader = self.reader().await?;
+        // Left to itself SQLite reads every change there ever was, because they lie in the wanted order.
         let rows = sqlx::query(
             "SELECT changes.id, channel_id, changes.peer, at, old, new, outcome, manual, urgent, summary, why
-             FROM changes CROSS JOIN channels ON channels.id = channel WHERE outcome = 4 ORDER BY changes.id",
+             FROM changes INDEXED BY changes_ordered CROSS JOIN channels ON channels.id = channel
+             WHERE outcome = 4 ORDER BY changes.id",
         )
         .fetch_all(reader.conn())
         .await?;

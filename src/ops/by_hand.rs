@@ -96,7 +96,7 @@ impl Ops {
         let mut orders = Orders::by_hand(now, channels, ppm, options.dry_run)?;
         self.ledger.record_fees(now, &[], &orders.rows).await?;
         self.carry_out(&mut orders, options).await?;
-        let kinds: Vec<FeeOutcomeKind> = orders.outcomes.iter().map(|outcome| outcome.kind).collect();
+        let kinds: Vec<FeeOutcomeKind> = orders.rows.iter().map(|row| row.outcome).collect();
         let in_force = kinds.iter().all(|kind| matches!(kind, FeeOutcomeKind::Kept | FeeOutcomeKind::Set));
         if let (true, Some(first)) = (in_force, channels.first()) {
             let memories = self.take_memories().await?;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use anyhow::Context;
 
 use super::publish::Orders;
-use super::{FeeOutcome, Ops};
+use super::{FeeOutcome, Flows, Ops};
 use crate::domain::units::to_u64_rounded;
-use crate::domain::{Channel, ChannelId, Flow, NodeView, PeerId, Ppm, Time};
+use crate::domain::{Channel, ChannelId, NodeView, PeerId, Ppm, Time};
 use crate::fees::{self, FeeDecision, FeeInputs, Market, Memory, Observed, Tuning, Updates};
 use crate::flow::traffic::traffic_index;
 use crate::ledger::{ChangeCount, Demand, FeeRow, MemoryRow, Reputation};
@@ -27,12 +27,12 @@ const BUDGET_HOURS: f64 = 24.0;
 
 /// What a fee cycle reads before it decides.
 struct Scene {
-    view: NodeView,
+    view: Arc<NodeView>,
     options: Arc<Options>,
     market: Market,
     memories: HashMap<PeerId, Memory>,
     observed: HashMap<PeerId, Observed>,
-    flows: HashMap<ChannelId, (Time, Flow)>,
+    flows: Flows,
     changes: HashMap<ChannelId, ChangeCount>,
 }
 
@@ -58,17 +58,20 @@ impl Ops {
         // Before anything is done it is written down: whoever stops us in between finds the order, and not a fee of nobody's.
         self.record_fees(now, scene.memories, memories, &orders.rows).await.context("recording the decisions")?;
         self.carry_out(&mut orders, &scene.options).await?;
-        Ok(orders.outcomes)
+        Ok(orders.outcomes())
     }
 
     async fn scene(&self, now: Time, options: Arc<Options>) -> anyhow::Result<Scene> {
         let view = self.look(now).await?;
         self.settle_unheard(&view).await.context("finding out what came of earlier orders")?;
-        let market = self.market(&view, &options).await?;
         let memories = self.take_memories().await?;
-        let observed = self.observe(&view, &memories, options.enable_reputation).await?;
-        let flows = self.ledger.flows().await?;
-        let changes = self.ledger.changes_since(now.plus_hours(-BUDGET_HOURS), now).await?;
+        // None of these waits for another: on a large node each takes a while.
+        let (market, observed, flows, changes) = tokio::try_join!(
+            self.market(&view, &options),
+            self.observe(&view, &memories, options.enable_reputation),
+            self.flows(),
+            self.ledger.changes_since(now.plus_hours(-BUDGET_HOURS), now),
+        )?;
         Ok(Scene { view, options, market, memories, observed, flows, changes })
     }
 

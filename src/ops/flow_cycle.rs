@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-use super::Ops;
+use super::{Flows, Ops};
 use crate::domain::{ChannelId, Flow, NodeView, Time};
 use crate::flow::{self, FlowInputs};
 use crate::ledger::LedgerCheck;
@@ -21,6 +21,7 @@ impl Ops {
         let (now, options) = (self.clock.now(), self.settings.now());
         let view = self.look(now).await.context("looking at the node")?;
         let flows = self.analyse(&view, &options).await.context("summing up the flow")?;
+        self.seen.change(|seen| seen.flows = None);
         self.ledger.record_flows(now, &flows).await.context("recording the flow")?;
         self.keep_house(now, &options).await.context("tidying the ledger")?;
         Ok(flows)
@@ -28,7 +29,7 @@ impl Ops {
 
     async fn analyse(&self, view: &NodeView, options: &Options) -> anyhow::Result<Vec<(ChannelId, Flow)>> {
         let mut sums = self.ledger.day_sums(view.now, options.flow_window_days).await?;
-        let before = self.ledger.flows().await?;
+        let before = self.flows().await?;
         let flow_of = |channel: &crate::domain::Channel| {
             let sum = sums.remove(&channel.channel_id).unwrap_or_default();
             let inputs = FlowInputs {
@@ -42,6 +43,16 @@ impl Ops {
             (channel.channel_id, flow::analyse(&inputs))
         };
         Ok(view.channels.iter().filter(|channel| channel.routes()).map(flow_of).collect())
+    }
+
+    /// The last flow analysis, for those who hold the turn.
+    pub(super) async fn flows(&self) -> anyhow::Result<Flows> {
+        if let Some(flows) = self.seen.read(|seen| seen.flows.clone()) {
+            return Ok(flows);
+        }
+        let flows = Arc::new(self.ledger.flows().await?);
+        self.seen.change(|seen| seen.flows = Some(flows.clone()));
+        Ok(flows)
     }
 
     async fn keep_house(&self, now: Time, options: &Options) -> anyhow::Result<()> {

@@ -24,7 +24,7 @@ pub use reports::{AnalysisReport, Breaker, ChannelReport, FeeDebugReport, FeeRep
 pub use settings::{SettingChange, SettingRow, Settings};
 pub use sync::SyncReport;
 
-use crate::domain::{Clock, Identity, NodeView, PeerId, Time};
+use crate::domain::{ChannelId, Clock, Flow, Identity, NodeView, PeerId, Time};
 use crate::fees::Memory;
 use crate::ledger::Ledger;
 pub use crate::ledger::LedgerCheck;
@@ -46,6 +46,9 @@ pub struct Ops {
     seen: Seen,
 }
 
+/// Each channel's flow, and when it was analysed.
+type Flows = Arc<HashMap<ChannelId, (Time, Flow)>>;
+
 /// Caches: gone with the process, made again by the next step.
 #[derive(Default)]
 struct Seen(std::sync::Mutex<Sights>);
@@ -54,6 +57,8 @@ struct Seen(std::sync::Mutex<Sights>);
 struct Sights {
     view: Option<Arc<NodeView>>,
     check: Option<Arc<LedgerCheck>>,
+    /// The last flow analysis, once a step has read or made it.
+    flows: Option<Flows>,
     /// What the ledger holds, once a step has read it; absent while a step works with it.
     memories: Option<HashMap<PeerId, Memory>>,
     /// The node's list of forwards has been read to its end.
@@ -113,15 +118,15 @@ impl Ops {
     }
 
     /// The node as of now. An unanswered question fails the whole look; only the feerate may be unknown.
-    async fn look(&self, now: Time) -> anyhow::Result<NodeView> {
+    async fn look(&self, now: Time) -> anyhow::Result<Arc<NodeView>> {
         let channels = self.node.channels().await?;
         self.ledger.note_channels(now, &channels).await?;
         let feerate = self.node.feerate().await.unwrap_or_else(|error| {
             tracing::warn!("the on-chain feerate is unknown in this step: {error}");
             None
         });
-        let view = NodeView { now, channels, feerate };
-        self.seen.change(|seen| seen.view = Some(Arc::new(view.clone())));
+        let view = Arc::new(NodeView { now, channels, feerate });
+        self.seen.change(|seen| seen.view = Some(view.clone()));
         Ok(view)
     }
 }

@@ -22,11 +22,11 @@ pub struct FeeOutcome {
     pub summary: String,
 }
 
-/// Decisions on their way to the node: one row and one outcome a channel, in the same order.
+/// Decisions on their way to the node, one a channel, and in the same order how operators call these channels.
 #[derive(Default)]
 pub(super) struct Orders {
-    pub(super) outcomes: Vec<FeeOutcome>,
     pub(super) rows: Vec<FeeRow>,
+    scids: Vec<Option<Scid>>,
 }
 
 impl Orders {
@@ -66,28 +66,39 @@ impl Orders {
     ) -> anyhow::Result<()> {
         let (summary, why) = (fees::summary(why), fees::told(why)?);
         for channel in channels {
-            let kind = match (set && channel.ours.ppm != fee, dry) {
+            let outcome = match (set && channel.ours.ppm != fee, dry) {
                 (false, _) => FeeOutcomeKind::Kept,
                 (true, true) => FeeOutcomeKind::Dry,
                 (true, false) => FeeOutcomeKind::Ordered,
             };
-            let (peer, old, summary) = (channel.peer, channel.ours.ppm, summary.clone());
+            self.scids.push(channel.scid);
             self.rows.push(FeeRow {
                 channel: channel.channel_id,
-                peer,
+                peer: channel.peer,
                 at,
-                old,
+                old: channel.ours.ppm,
                 new: fee,
-                outcome: kind,
+                outcome,
                 manual: false,
                 urgent: false,
                 summary: summary.clone(),
                 why: why.clone(),
             });
-            let (channel, scid) = (channel.channel_id, channel.scid);
-            self.outcomes.push(FeeOutcome { channel, scid, peer, old, new: fee, kind, summary });
         }
         Ok(())
+    }
+
+    pub(super) fn outcomes(self) -> Vec<FeeOutcome> {
+        let outcome = |(row, scid): (FeeRow, Option<Scid>)| FeeOutcome {
+            channel: row.channel,
+            scid,
+            peer: row.peer,
+            old: row.old,
+            new: row.new,
+            kind: row.outcome,
+            summary: row.summary,
+        };
+        self.rows.into_iter().zip(self.scids).map(outcome).collect()
     }
 }
 
@@ -95,16 +106,16 @@ impl Ops {
     /// Gives the orders that were recorded, and records what came of each. One refusal does not hide the rest.
     pub(super) async fn carry_out(&self, orders: &mut Orders, options: &Options) -> anyhow::Result<()> {
         let mut settled = Vec::new();
-        for (outcome, row) in orders.outcomes.iter_mut().zip(&mut orders.rows) {
-            match outcome.kind {
+        for (row, scid) in orders.rows.iter_mut().zip(&orders.scids) {
+            let name = scid.map_or_else(|| row.channel.to_string(), |scid| scid.to_string());
+            match row.outcome {
                 FeeOutcomeKind::Dry => {
-                    let FeeOutcome { old, new, summary, .. } = &*outcome;
-                    tracing::info!("{}: would change the fee from {old} to {new} (dry run): {summary}", outcome.name());
+                    let FeeRow { old, new, summary, .. } = &*row;
+                    tracing::info!("{name}: would change the fee from {old} to {new} (dry run): {summary}");
                 }
                 FeeOutcomeKind::Ordered => {
-                    outcome.kind = self.publish(outcome, options).await;
-                    row.outcome = outcome.kind;
-                    settled.push(row.clone());
+                    row.outcome = self.publish(&name, row, options).await;
+                    settled.push(&*row);
                 }
                 _ => {}
             }
@@ -115,8 +126,8 @@ impl Ops {
         self.ledger.settle_fees(&settled).await.context("recording what came of the orders")
     }
 
-    async fn publish(&self, order: &FeeOutcome, options: &Options) -> FeeOutcomeKind {
-        let (name, old, fee) = (order.name(), order.old, order.new);
+    async fn publish(&self, name: &str, order: &FeeRow, options: &Options) -> FeeOutcomeKind {
+        let (old, fee) = (order.old, order.new);
         let base = options.base_fee_msat.map(Msat);
         match self.node.set_fee(FeeOrder { channel: order.channel, ppm: fee, base }).await {
             Ok(in_force) if in_force.ppm == fee && base.is_none_or(|base| in_force.base == base) => {
@@ -153,14 +164,7 @@ impl Ops {
         });
         match settled.is_empty() {
             true => Ok(()),
-            false => self.ledger.settle_fees(&settled).await,
+            false => self.ledger.settle_fees(&settled.iter().collect::<Vec<_>>()).await,
         }
-    }
-}
-
-impl FeeOutcome {
-    /// As operators call the channel.
-    fn name(&self) -> String {
-        self.scid.map_or_else(|| self.channel.to_string(), |scid| scid.to_string())
     }
 }

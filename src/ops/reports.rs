@@ -60,7 +60,7 @@ pub struct AnalysisReport {
 pub struct FeeDebugReport {
     pub last: FeeReport,
     /// Each stage's input and verdict.
-    pub why: Value,
+    pub why: Vec<Value>,
     /// What pricing remembers of the peer.
     pub memory: Value,
 }
@@ -136,7 +136,7 @@ impl Ops {
                 "no fee has been decided for '{name}' yet; revenue-fee-debug lists those that have"
             ))
         })?;
-        let why = serde_json::from_str(&row.why).context("reading the stages of the decision")?;
+        let why = fees::in_words(&row.why).context("reading the stages of the decision")?;
         let memory = self.memory_of(row.peer).await?;
         Ok(FeeDebugReport { last: named(row, Some(&view)), why, memory })
     }

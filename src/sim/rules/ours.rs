@@ -3,7 +3,6 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::{Quote, Rule};
 use crate::domain::{Channel, Msat, NodeView, PeerId, Ppm, Time};
 use crate::fees::vegas::{self, VegasInputs, VegasState};
 use crate::fees::{self, Action, FeeInputs, Memory, Observed, Tuning, Updates};
@@ -13,6 +12,7 @@ use crate::ops;
 use crate::options::Options;
 use crate::sim::channel::{SimChannel, Stage};
 use crate::sim::market::Market;
+use crate::sim::rules::{Quote, Rule};
 
 /// Weeks of forwards behind the traffic index, as in the fee step.
 const TRAFFIC_HOURS: f64 = 28.0 * 24.0;
@@ -149,6 +149,7 @@ impl Ours {
             market: seen,
             updates: self.updates(&places),
             memory: memory.as_ref(),
+            bid: None,
             tuning: &self.tuning,
         });
         self.memories.insert(peer, decision.memory);
