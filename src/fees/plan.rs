@@ -131,7 +131,8 @@ impl Planned<'_> {
             ladder: outlook.ladder,
             inflow: outlook.inflow,
             spare: if outlook.ample { spare.max(endless) } else { spare },
-            room: ((1.0 - EDGE) * capacity - local) / HORIZON_DAYS,
+            // What comes by other ways earns nothing and follows what leaves: nobody sells cheaply to make room for it.
+            room: ((1.0 - EDGE) * capacity - local) / HORIZON_DAYS + outlook.inflow.max(0.0),
             origins: ways.known,
             unknown: ways.unknown,
         }

@@ -91,6 +91,14 @@ impl Scene {
         }
     }
 
+    /// The plan of a node that has no other peer.
+    pub(super) fn plan(&self) -> Plan {
+        let channels = self.channels.iter().collect();
+        let peers = [Planned { peer: peer(), channels, memory: self.memory.as_ref() }];
+        let (market, tuning) = (&self.market, &self.tuning);
+        plan(&PlanInputs { now: self.now, peers: &peers, pairs: &[], market, tuning })
+    }
+
     /// Half an hour later, with the fee as decided if it was to be set.
     pub(super) fn next(&self, decision: &FeeDecision) -> Scene {
         let mut scene = self.clone();
@@ -538,6 +546,27 @@ mod properties {
             prop_assert_eq!(recalled(&text.memory, text.learned.as_deref()).unwrap(), memory);
         }
     }
+}
+
+/// What was learned before balances were planned with is worth weeks as well.
+#[test]
+fn a_memory_from_before_plans_is_read() {
+    let mut s = scene(200);
+    s.observed.events = 3.0;
+    let memory = s.after(60).memory.unwrap();
+    let text = saved(&memory, None).unwrap();
+    let mut old: serde_json::Value = serde_json::from_str(&text.memory).unwrap();
+    let climb = old["climb"].as_object_mut().unwrap();
+    assert!(climb.remove("tilt").is_some());
+    assert!(climb["aim"].as_object_mut().unwrap().remove("bid").is_some());
+    for name in ["came", "other", "ample", "payments", "msat"] {
+        assert!(climb["purse"].as_object_mut().unwrap().remove(name).is_some(), "{name}");
+    }
+    let old = recalled(&old.to_string(), text.learned.as_deref()).unwrap();
+    assert_eq!(old.seen_until, memory.seen_until);
+    let s = Scene { memory: Some(old), ..s.after(60) };
+    let planned = Scene { bid: s.plan().bid(&peer()).copied(), ..s };
+    assert!(planned.decide().why.iter().any(|reason| reason.stage() == "bid"));
 }
 
 /// How long a cycle takes: cargo test --release --lib fees::tests::speed -- --ignored --nocapture

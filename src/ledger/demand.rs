@@ -10,8 +10,8 @@ use crate::domain::{ChannelId, Msat, PeerId, Time};
 const RETRY_MILLIS: i64 = 60_000;
 const RETRY_SHARE: i64 = 100;
 
-/// Outgoing channel, incoming peer, number and msat of settled forwards.
-type Settled = (Vec<u8>, Option<Vec<u8>>, i64, i64);
+/// Outgoing channel, incoming peer, number of settled forwards, msat out and msat in.
+type Settled = (Vec<u8>, Option<Vec<u8>>, i64, i64, i64);
 
 /// Outgoing channel, incoming peer, row id of the outgoing channel, incoming scid, msat and time of a failure.
 type StarvedRow = (Vec<u8>, Option<Vec<u8>>, i64, i64, i64, i64);
@@ -31,7 +31,7 @@ impl Ledger {
     pub async fn demand(&self, from: Time, to: Time) -> anyhow::Result<Vec<Demand>> {
         let mut reader = self.reader().await?;
         let settled: Vec<Settled> = sqlx::query_as(
-            "SELECT oc.channel_id, ic.peer, COUNT(*), SUM(COALESCE(f.out_msat, f.in_msat))
+            "SELECT oc.channel_id, ic.peer, COUNT(*), SUM(COALESCE(f.out_msat, f.in_msat)), SUM(f.in_msat)
              FROM forwards AS f
              CROSS JOIN scids AS os ON os.scid = COALESCE(f.out_scid, 0)
              CROSS JOIN channels AS oc ON oc.id = os.channel
@@ -102,10 +102,11 @@ fn distinct(rows: impl Iterator<Item = Starved>) -> Vec<Starved> {
 
 fn collect(from: Time, settled: Vec<Settled>, starved: Vec<Starved>) -> anyhow::Result<Vec<Demand>> {
     let mut demand: BTreeMap<(ChannelId, Option<PeerId>), Demand> = BTreeMap::new();
-    for (out, peer, count, msat) in settled {
+    for (out, peer, count, out_msat, in_msat) in settled {
         let line = line(&mut demand, out, peer)?;
         line.settled += unsigned(count);
-        line.out_msat += unsigned(msat);
+        line.out_msat += unsigned(out_msat);
+        line.in_msat += unsigned(in_msat);
     }
     for row in starved.into_iter().filter(|row| row.known_at > from.0) {
         line(&mut demand, row.out, row.peer)?.starved += 1;
@@ -119,6 +120,6 @@ fn line(
     peer: Option<Vec<u8>>,
 ) -> anyhow::Result<&mut Demand> {
     let (out, from_peer) = (channel_id(out)?, peer.map(peer_id).transpose()?);
-    let quiet = Demand { out, from_peer, settled: 0, starved: 0, out_msat: 0 };
+    let quiet = Demand { out, from_peer, settled: 0, starved: 0, out_msat: 0, in_msat: 0 };
     Ok(demand.entry((out, from_peer)).or_insert(quiet))
 }

@@ -12,6 +12,7 @@ mod memo;
 mod notes;
 mod open;
 mod overrides;
+mod pairs;
 mod reputation;
 mod rollups;
 mod transfers;
@@ -94,6 +95,8 @@ pub struct Demand {
     /// count once.
     pub starved: u64,
     pub out_msat: u64,
+    /// The same with our fees, as it came in.
+    pub in_msat: u64,
 }
 
 /// One line of the audit trail of fees.

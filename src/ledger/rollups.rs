@@ -10,6 +10,7 @@ use sqlx::SqliteConnection;
 
 use super::bulk::{Bulk, Cell};
 use super::memo::Memo;
+use super::pairs::{self, PairSums};
 use super::{signed, transfers};
 use crate::domain::{ChannelId, Forward, ForwardStatus, Scid, Time};
 
@@ -72,6 +73,7 @@ pub(super) struct Deltas {
     lifetime: HashMap<i64, Lifetime>,
     /// Fees by outgoing channel and day.
     postings: HashMap<(i64, i64), i64>,
+    pairs: PairSums,
 }
 
 /// When the outcome of a forward was known; `None` while there is none.
@@ -162,7 +164,9 @@ impl Deltas {
         node.out_msat += out_msat;
         node.out_count += sign;
         node.earned += fee;
-        *self.postings.entry((out, known.0.div_euclid(DAY_MILLIS))).or_default() += fee;
+        let day = known.0.div_euclid(DAY_MILLIS);
+        *self.postings.entry((out, day)).or_default() += fee;
+        *self.pairs.entry((day, incoming, out)).or_default() += out_msat;
         for channel in [incoming, out] {
             let life = self.lifetime.entry(channel).or_default();
             life.last_forward = life.last_forward.max((sign > 0).then_some(known.0));
@@ -190,6 +194,7 @@ impl Deltas {
         TOTALS.write(conn, &rows).await?;
         let rows: Vec<_> = self.node.iter().map(|(hour, s)| s.node_hour(*hour)).collect();
         NODE_HOURS.write(conn, &rows).await?;
+        pairs::write(conn, self.pairs).await?;
         transfers::post(conn, memo, self.postings.into_iter().filter(|(_, fee)| *fee != 0)).await
     }
 
@@ -218,7 +223,7 @@ impl Deltas {
         ] {
             sqlx::query(sql).bind(from).bind(to).execute(&mut *conn).await?;
         }
-        Ok(())
+        pairs::move_pairs(conn, from, to).await
     }
 }
 

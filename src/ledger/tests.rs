@@ -90,6 +90,11 @@ async fn dump(ledger: &Ledger) -> Vec<String> {
                  starved FROM rollups JOIN channels ON id = channel
              WHERE in_count + out_count + failed + local_failed > 0",
         ),
+        (
+            "pair",
+            "SELECT day, HEX(i.channel_id), HEX(o.channel_id), msat FROM pairs JOIN channels AS i ON i.id = incoming
+             JOIN channels AS o ON o.id = outgoing WHERE msat <> 0",
+        ),
         ("node", "SELECT * FROM node_hours WHERE settled + failed + local_failed > 0"),
         (
             "total",
@@ -231,6 +236,34 @@ async fn what_a_placeholder_has_collected_moves_to_the_channel() {
 }
 
 #[tokio::test]
+async fn ways_count_once_fade_and_move_with_their_channels() {
+    let ledger = ledger().await;
+    ledger.note_channels(NOON, &[channel(0)]).await.unwrap();
+    let long_ago = |days: i64, htlc| {
+        let at = NOON.plus_secs(-days * 24 * HOUR);
+        Forward { received: at, resolved: Some(at), ..settled(htlc) }
+    };
+    record(&ledger, &[settled(1), offered(2), long_ago(14, 3), long_ago(60, 4), starved(5)]).await;
+    record(&ledger, &[settled(1), long_ago(14, 3)]).await;
+    assert_eq!(ledger.pairs(NOON).await.unwrap(), [], "nobody knows yet who is behind the way out");
+    ledger.note_channels(NOON, &[Channel { scid: Some(scid(77)), alias: None, ..channel(1) }]).await.unwrap();
+    record(&ledger, &[Forward { out_channel: Some(scid(77)), ..settled(6) }]).await;
+    let name = ChannelName { channel_id: cid(1), peer: Some(peer(1)) };
+    ledger.name_scid(scid(1), Some(&name)).await.unwrap();
+    let pair = |msat| crate::fees::Pair { from: peer(0), to: peer(1), msat };
+    assert_eq!(ledger.pairs(NOON).await.unwrap(), [pair(2_500_000.0)]);
+    let later = NOON.plus_secs(14 * 24 * HOUR);
+    assert_eq!(ledger.pairs(later).await.unwrap(), [pair(1_250_000.0)]);
+    assert_eq!(ledger.pairs(NOON.plus_secs(-24 * HOUR)).await.unwrap().len(), 1, "what is yet to come is left out");
+    // A placeholder at the way in moves as well.
+    record(&ledger, &[Forward { key: ForwardKey { in_channel: scid(78), in_htlc_id: 1 }, ..settled(7) }]).await;
+    assert_eq!(ledger.pairs(NOON).await.unwrap(), [pair(2_500_000.0)]);
+    let name = ChannelName { channel_id: cid(0), peer: Some(peer(0)) };
+    ledger.name_scid(scid(78), Some(&name)).await.unwrap();
+    assert_eq!(ledger.pairs(NOON).await.unwrap(), [pair(3_500_000.0)]);
+}
+
+#[tokio::test]
 async fn failures_toward_nowhere_make_no_channels() {
     let ledger = noted().await;
     for (htlc, nowhere) in [(1, Some(Scid(0))), (2, Some(scid(4242))), (3, None), (4, Some(Scid(u64::MAX)))] {
@@ -335,7 +368,14 @@ async fn demand_lies_within_the_span() {
         assert_eq!(demand.iter().map(|d| d.settled).sum::<u64>(), count);
     }
     let demand = ledger.demand(NOON, resolved).await.unwrap();
-    let expected = Demand { out: cid(1), from_peer: Some(peer(0)), settled: 2, starved: 0, out_msat: 2_000_000 };
+    let expected = Demand {
+        out: cid(1),
+        from_peer: Some(peer(0)),
+        settled: 2,
+        starved: 0,
+        out_msat: 2_000_000,
+        in_msat: 2_000_200,
+    };
     assert_eq!(demand, [expected]);
     record(&ledger, &[Forward { out_msat: Some(Msat(5)), resolved: Some(NOON.plus_secs(60)), ..settled(8) }]).await;
     assert_eq!(ledger.recent_amounts(2).await.unwrap(), [Msat(5), Msat(1_000_000)]);

@@ -9,7 +9,7 @@ use super::publish::Orders;
 use super::{FeeOutcome, Flows, Ops};
 use crate::domain::units::to_u64_rounded;
 use crate::domain::{Channel, ChannelId, NodeView, PeerId, Ppm, Time};
-use crate::fees::{self, FeeDecision, FeeInputs, Market, Memory, Observed, Tuning, Updates};
+use crate::fees::{self, Bid, FeeDecision, FeeInputs, Market, Memory, Observed, Tuning, Updates};
 use crate::flow::traffic::traffic_index;
 use crate::ledger::{ChangeCount, Demand, FeeRow, MemoryRow, Reputation};
 use crate::options::Options;
@@ -26,11 +26,11 @@ const LONGEST_LOOK_HOURS: f64 = 14.0 * 24.0;
 const BUDGET_HOURS: f64 = 24.0;
 
 /// What a fee cycle reads before it decides.
-struct Scene {
-    view: Arc<NodeView>,
+pub(super) struct Scene {
+    pub(super) view: Arc<NodeView>,
     options: Arc<Options>,
-    market: Market,
-    memories: HashMap<PeerId, Memory>,
+    pub(super) market: Market,
+    pub(super) memories: HashMap<PeerId, Memory>,
     observed: HashMap<PeerId, Observed>,
     flows: Flows,
     changes: HashMap<ChannelId, ChangeCount>,
@@ -49,9 +49,10 @@ impl Ops {
         let now = self.clock.now();
         let scene = self.scene(now, self.settings.now()).await.context("looking at the node")?;
         let tuning = tuning(&scene.options);
+        let plan = self.plan(&scene, &tuning).await.context("planning what balances are worth")?;
         let (mut orders, mut memories) = (Orders::default(), Vec::new());
         for (peer, channels) in scene.view.priced_by_peer() {
-            let decision = scene.decide(peer, &channels, &tuning);
+            let decision = scene.decide(peer, &channels, plan.bid(&peer), &tuning);
             orders.add(now, &channels, &decision, scene.options.dry_run)?;
             memories.push((peer, decision.memory));
         }
@@ -164,7 +165,7 @@ impl Ops {
 }
 
 impl Scene {
-    fn decide(&self, peer: PeerId, channels: &[&Channel], tuning: &Tuning) -> FeeDecision {
+    fn decide(&self, peer: PeerId, channels: &[&Channel], bid: Option<&Bid>, tuning: &Tuning) -> FeeDecision {
         let nothing = Observed { from: self.view.now, to: self.view.now, ..Observed::default() };
         let flows = || channels.iter().filter_map(|channel| self.flows.get(&channel.channel_id));
         let count = |of: fn(&ChangeCount) -> u32| {
@@ -180,7 +181,7 @@ impl Scene {
             market: &self.market,
             updates: Updates { ordinary: count(|c| c.ordinary), urgent: count(|c| c.urgent) },
             memory: self.memories.get(&peer),
-            bid: None,
+            bid,
             tuning,
         })
     }
@@ -206,9 +207,13 @@ fn add_demand(
     reputations: &HashMap<PeerId, Reputation>,
 ) {
     for row in demand {
+        if let Some(bringer) = row.from_peer.and_then(|peer| span.get_mut(&peer)) {
+            bringer.in_msat += row.in_msat as f64;
+        }
         let Some(seen) = peer_of.get(&row.out).and_then(|peer| span.get_mut(peer)) else { continue };
         let weight = row.from_peer.and_then(|peer| reputations.get(&peer)).map_or(1.0, success_score);
         seen.events += weight * (row.settled + row.starved) as f64;
+        seen.settled += row.settled as f64;
         seen.out_msat += row.out_msat as f64;
     }
 }

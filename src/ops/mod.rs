@@ -5,6 +5,7 @@ mod fee_cycle;
 mod flow_cycle;
 mod jobs;
 mod notice;
+mod plan;
 mod publish;
 mod reports;
 mod settings;
@@ -25,7 +26,7 @@ pub use settings::{SettingChange, SettingRow, Settings};
 pub use sync::SyncReport;
 
 use crate::domain::{ChannelId, Clock, Flow, Identity, NodeView, PeerId, Time};
-use crate::fees::Memory;
+use crate::fees::{Memory, Plan};
 use crate::ledger::Ledger;
 pub use crate::ledger::LedgerCheck;
 use crate::node::Node;
@@ -61,6 +62,8 @@ struct Sights {
     flows: Option<Flows>,
     /// What the ledger holds, once a step has read it; absent while a step works with it.
     memories: Option<HashMap<PeerId, Memory>>,
+    /// The last plan that a step has read or made.
+    plan: Option<Arc<Plan>>,
     /// The node's list of forwards has been read to its end.
     caught_up: bool,
     /// Created index of the last unresolved forward that was asked about: the next ones take their turn.

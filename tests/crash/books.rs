@@ -25,7 +25,7 @@ const LEFT_OUT: &[(&str, &[&str], &str)] = &[
     ("decisions", &["*"], "decided at other times; closed channels keep theirs"),
     ("changes", &["*"], "decided at other times; compared with the node's own fees instead"),
     ("reputation", &["at"], "when it was added up"),
-    ("notes", &["text", "at"], "the price of block space as of the last step"),
+    ("notes", &["text", "at"], "the price of block space as of the last step, and the plan as of its own"),
     ("feerates", &["*"], "one for each fee cycle"),
 ];
 
@@ -182,7 +182,9 @@ pub(crate) async fn dump(path: &Path) -> BTreeMap<String, BTreeSet<String>> {
 /// What a row id stands for, where a column holds one.
 fn value_of(column: &str) -> String {
     match column {
-        "channel" => "(SELECT channel_id FROM channels WHERE channels.id = t.channel)".to_owned(),
+        "channel" | "incoming" | "outgoing" => {
+            format!("(SELECT channel_id FROM channels WHERE channels.id = t.{column})")
+        }
         "from_account" | "to_account" => format!("(SELECT name FROM accounts WHERE accounts.id = t.{column})"),
         _ => format!("t.{column}"),
     }

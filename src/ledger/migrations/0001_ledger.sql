@@ -78,6 +78,15 @@ CREATE TABLE rollups (
     PRIMARY KEY (hour, channel)
 ) STRICT, WITHOUT ROWID;
 
+-- Settled msat as it left, by the day on which it settled and the channels it came and left by.
+CREATE TABLE pairs (
+    day      INTEGER NOT NULL,
+    incoming INTEGER NOT NULL,
+    outgoing INTEGER NOT NULL,
+    msat     INTEGER NOT NULL,
+    PRIMARY KEY (day, incoming, outgoing)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE node_hours (
     hour         INTEGER PRIMARY KEY,
     settled      INTEGER NOT NULL,

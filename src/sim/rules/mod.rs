@@ -19,8 +19,11 @@ pub struct Named {
 pub const RULES: &[Named] = &[
     Named {
         name: "ours",
-        about: "the plugin's pricing alone, without its ledger; no knob",
-        make: |_| Box::new(ours::Ours::new(Options::default())),
+        about: "the plugin's pricing alone, without its ledger; the knob at 0: each channel alone",
+        make: |knob| {
+            let make = if knob == Some(0.0) { ours::Ours::alone } else { ours::Ours::new };
+            Box::new(make(Options::default()))
+        },
     },
     Named {
         name: "static",

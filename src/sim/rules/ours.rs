@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::domain::{Channel, Msat, NodeView, PeerId, Ppm, Time};
 use crate::fees::vegas::{self, VegasInputs, VegasState};
-use crate::fees::{self, Action, FeeInputs, Memory, Observed, Tuning, Updates};
+use crate::fees::{self, Action, FeeInputs, Memory, Observed, Pair, Plan, PlanInputs, Planned, Tuning, Updates};
 use crate::flow::traffic::traffic_index;
 use crate::flow::{self, DaySum, FlowInputs};
 use crate::ops;
@@ -17,6 +17,8 @@ use crate::sim::rules::{Quote, Rule};
 /// Weeks of forwards behind the traffic index, as in the fee step.
 const TRAFFIC_HOURS: f64 = 28.0 * 24.0;
 const DAY_HOURS: f64 = 24.0;
+/// Of the ways that plans are made of, as in the ledger.
+const WAYS_HALF_LIFE_DAYS: f64 = 14.0;
 
 pub struct Ours {
     options: Options,
@@ -26,6 +28,18 @@ pub struct Ours {
     /// Prices of block space of the last day.
     feerates: VecDeque<(Time, f64)>,
     channels: Vec<Known>,
+    /// Without plans each channel is priced alone.
+    plans: bool,
+    plan: Option<Plan>,
+    ways: Ways,
+}
+
+/// What went from channel to channel until the last plan.
+#[derive(Clone, Debug, Default)]
+struct Ways {
+    at: Time,
+    /// By way in and way out: msat since the start, and with old days fading.
+    sums: Vec<(u64, f64)>,
 }
 
 /// What is kept of one channel.
@@ -62,7 +76,15 @@ impl Ours {
             vegas: VegasState::default(),
             feerates: VecDeque::new(),
             channels: Vec::new(),
+            plans: true,
+            plan: None,
+            ways: Ways::default(),
         }
+    }
+
+    /// The same, with each channel priced alone.
+    pub fn alone(options: Options) -> Ours {
+        Ours { plans: false, ..Ours::new(options) }
     }
 
     /// What a node tells of its channels, and the sums since the last look.
@@ -119,9 +141,30 @@ impl Ours {
             if seen_until.is_some() {
                 observed.events += (sums.events - before.events) as f64;
                 observed.out_msat += (sums.out_msat - before.out_msat) as f64;
+                observed.settled += (sums.out_count - before.out_count) as f64;
+                observed.in_msat += (sums.in_msat - before.in_msat) as f64;
             }
         }
         observed
+    }
+
+    /// Makes a plan when it is time for one.
+    fn keep_plan(&mut self, peers: &[(PeerId, Vec<&Channel>)], market: &Market, seen: &fees::Market) {
+        let peers: Vec<Planned> = peers
+            .iter()
+            .map(|(peer, channels)| Planned {
+                peer: *peer,
+                channels: channels.clone(),
+                memory: self.memories.get(peer),
+            })
+            .collect();
+        let mut inputs =
+            PlanInputs { now: market.now(), peers: &peers, pairs: &[], market: seen, tuning: &self.tuning };
+        if Plan::is_due(self.plan.as_ref(), &inputs) {
+            let pairs = self.ways.follow(market);
+            inputs.pairs = &pairs;
+            self.plan = Some(fees::plan(&inputs));
+        }
     }
 
     fn updates(&self, places: &[usize]) -> Updates {
@@ -149,7 +192,7 @@ impl Ours {
             market: seen,
             updates: self.updates(&places),
             memory: memory.as_ref(),
-            bid: None,
+            bid: self.plan.as_ref().and_then(|plan| plan.bid(&peer)),
             tuning: &self.tuning,
         });
         self.memories.insert(peer, decision.memory);
@@ -180,7 +223,31 @@ impl Rule for Ours {
         let view = self.view(market);
         let seen = self.market(market);
         let peers = view.priced_by_peer();
+        if self.plans {
+            self.keep_plan(&peers, market, &seen);
+        }
         peers.into_iter().flat_map(|(peer, channels)| self.price(peer, &channels, market, &seen)).collect()
+    }
+}
+
+impl Ways {
+    /// What went from peer to peer by now.
+    fn follow(&mut self, market: &Market) -> Vec<Pair> {
+        let now = market.now();
+        let kept = 0.5_f64.powf(now.hours_since(self.at) / DAY_HOURS / WAYS_HALF_LIFE_DAYS);
+        let width = market.channels.len();
+        self.sums.resize(width * width, (0, 0.0));
+        self.at = now;
+        let mut pairs = Vec::new();
+        for (place, (before, faded)) in self.sums.iter_mut().enumerate() {
+            let (from, to) = (place / width, place % width);
+            let moved = market.sight().moved(Some(from), to).0;
+            *faded = kept * *faded + (moved - *before) as f64;
+            *before = moved;
+            let peer = |channel: usize| market.channels[channel].peer_id;
+            pairs.push(Pair { from: peer(from), to: peer(to), msat: *faded });
+        }
+        pairs
     }
 }
 
