@@ -186,7 +186,7 @@ impl Scene {
 }
 
 /// The few options that pricing needs.
-fn tuning(options: &Options) -> Tuning {
+pub fn tuning(options: &Options) -> Tuning {
     Tuning {
         min: Ppm(options.min_fee_ppm),
         max: Ppm(options.max_fee_ppm),

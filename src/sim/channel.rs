@@ -70,6 +70,8 @@ pub struct SimChannel {
     pub flying_in: u64,
     pub htlcs_out: u32,
     pub htlcs_in: u32,
+    /// Somebody holds all slots that payments out would need.
+    pub jammed: bool,
     pub next_in: u64,
     pub next_out: u64,
     pub price: Price,
@@ -84,6 +86,9 @@ pub struct SimChannel {
     /// Smallest and largest that our side ever was.
     pub range: (u64, u64),
     pub earned: u64,
+    /// Payments that chose this channel and failed for lack of what it could carry. A payment never tries the same channel
+    /// twice after that, so each counts once.
+    pub starved: u64,
 }
 
 impl SimChannel {
@@ -103,6 +108,7 @@ impl SimChannel {
             flying_in: 0,
             htlcs_out: 0,
             htlcs_in: 0,
+            jammed: false,
             next_in: 0,
             next_out: 0,
             price,
@@ -114,6 +120,7 @@ impl SimChannel {
             outgoing: Totals::default(),
             range: (local, local),
             earned: 0,
+            starved: 0,
         }
     }
 
@@ -180,6 +187,11 @@ impl SimChannel {
         enough(&self.price) || self.grace.is_some_and(|(price, until)| now < until && enough(&price))
     }
 
+    /// Has it a slot for one more payment out?
+    pub(super) fn has_slot(&self) -> bool {
+        !self.jammed && self.htlcs_out < SLOTS
+    }
+
     /// A payment comes in, whatever becomes of it; answers its id.
     pub(super) fn note_incoming(&mut self, msat: u64) -> u64 {
         self.incoming.offered += 1;
@@ -231,7 +243,7 @@ impl SimChannel {
             local: Msat(self.to_us()),
             spendable: Msat(self.spendable()),
             receivable: Some(Msat(self.receivable())),
-            htlcs_out: self.htlcs_out,
+            htlcs_out: if self.jammed { SLOTS } else { self.htlcs_out },
             htlcs_in: self.htlcs_in,
             max_htlcs: Some(SLOTS),
             ours: self.price.policy(),

@@ -7,13 +7,19 @@ use std::sync::Arc;
 
 use super::book::{Book, Entry, Outgoing};
 use super::channel::{GRACE_SECS, Price, SLOTS, SimChannel, Stage};
+use super::law::Law;
+use super::mempool::Mempool;
 use super::network::Network;
-use super::tape::{Day, Payment, Tape};
+use super::sight::Sight;
+use super::slots::Slots;
+use super::tape::{Day, ELSEWHERE, Payment, Tape};
 use crate::domain::forward::TEMPORARY_CHANNEL_FAILURE;
-use crate::domain::{ForwardStatus, Msat, PeerId, Ppm, Time};
+use crate::domain::{Feerate, ForwardStatus, Msat, PeerId, Ppm, Scid, Time};
 
 /// `fee_insufficient`: the payer went by an old price.
 pub const FEE_INSUFFICIENT: u32 = 0x100c;
+/// Where payments from elsewhere say that they came in.
+const STRANGE_SCID: Scid = Scid(1 << 40 | 1 << 16);
 /// How often one payment tries its luck with us.
 const MOST_TRIES: u8 = 4;
 
@@ -57,6 +63,9 @@ pub struct Tally {
     pub starved: u64,
     /// Attempts with an old price.
     pub underpaid: u64,
+    /// Msat that came from elsewhere and stayed, and that left by forwards which had come from elsewhere.
+    pub gained: u64,
+    pub lost: u64,
 }
 
 /// The way that a payment wants to take through us.
@@ -83,11 +92,8 @@ enum Due {
     Resolve(u32),
     Retry(u32),
     Peer(u32, bool),
+    Jam(u32, bool),
 }
-
-/// Values in places that are used again.
-#[derive(Clone, Debug)]
-struct Slots<T>(Vec<Option<T>>, Vec<u32>);
 
 #[derive(Clone, Debug)]
 pub struct Market {
@@ -106,8 +112,13 @@ pub struct Market {
     book: Option<Book>,
     news: Option<Vec<News>>,
     pub tally: Tally,
+    sight: Sight,
     /// By day and channel.
     earned: Vec<u64>,
+    /// What is asked instead of the channels' prices, if an oracle plays; empty otherwise.
+    laws: Vec<Law>,
+    /// Payments that came by none of our channels, so far.
+    strangers: u64,
 }
 
 impl Market {
@@ -125,12 +136,15 @@ impl Market {
             next: 0,
             agenda: BinaryHeap::new(),
             appointments: 0,
-            flights: Slots(Vec::new(), Vec::new()),
-            retries: Slots(Vec::new(), Vec::new()),
+            flights: Slots::new(),
+            retries: Slots::new(),
             book: None,
             news: None,
             tally: Tally::default(),
+            sight: Sight::new(start, network.seats.len()),
             earned: Vec::new(),
+            laws: Vec::new(),
+            strangers: 0,
             tape,
         };
         market.open_day(0);
@@ -169,8 +183,23 @@ impl Market {
         self.book.as_mut()
     }
 
+    /// The price of block space now.
+    pub fn feerate(&self) -> Feerate {
+        Mempool::of(&self.network().scenario).at(self.now)
+    }
+
+    /// The name of the way in of a flight; that of payments from elsewhere is no channel of ours.
+    pub fn scid_of(&self, entrance: u32) -> Scid {
+        self.channels.get(entrance as usize).map_or(STRANGE_SCID, |channel| channel.scid)
+    }
+
+    /// What the node knows of its own forwards.
+    pub fn sight(&self) -> &Sight {
+        &self.sight
+    }
+
     pub fn flights(&self) -> impl Iterator<Item = &Flight> {
-        self.flights.0.iter().flatten()
+        self.flights.iter()
     }
 
     pub fn is_online(&self, channel: &SimChannel) -> bool {
@@ -191,6 +220,24 @@ impl Market {
 
     pub fn set_price(&mut self, channel: usize, price: Price, grace_secs: Option<i64>) {
         self.channels[channel].set_price(price, self.now, grace_secs.unwrap_or(GRACE_SECS));
+    }
+
+    /// From now on these laws are what is asked, one for each channel.
+    pub(super) fn obey(&mut self, laws: Vec<Law>) {
+        self.laws = laws;
+    }
+
+    /// The price of a channel for somebody whose news is from that time.
+    #[inline]
+    fn price_at(&self, place: u32, heard: Time) -> Price {
+        let channel = &self.channels[place as usize];
+        match self.laws.get(place as usize) {
+            None => *channel.price_at(heard),
+            Some(law) => {
+                let share = channel.to_us() as f64 / channel.capacity.max(1) as f64;
+                Price { base: 0, ppm: law.at(self.now, share), ..channel.price }
+            }
+        }
     }
 
     /// All channels at one rate, without base fee, as if it had always been so.
@@ -224,6 +271,9 @@ impl Market {
         }
         let payment = self.day.payments[self.next];
         self.next += 1;
+        if payment.choices == 0 {
+            return self.refill(&payment);
+        }
         self.tally.wanted += 1;
         self.attempt(Attempt { payment, tried: 0, tries: 0, informed: false });
     }
@@ -233,10 +283,14 @@ impl Market {
         self.day_number = number;
         self.next = 0;
         self.earned.resize(self.channels.len() * (number as usize + 1), 0);
-        let outages = self.day.clone();
-        for outage in &outages.outages {
+        let events = self.day.clone();
+        for outage in &events.outages {
             self.schedule(outage.from, Due::Peer(outage.peer, false));
             self.schedule(outage.until, Due::Peer(outage.peer, true));
+        }
+        for jam in &events.jams {
+            self.schedule(jam.from, Due::Jam(jam.channel, true));
+            self.schedule(jam.until, Due::Jam(jam.channel, false));
         }
     }
 
@@ -260,6 +314,7 @@ impl Market {
                 }
             }
             Due::Peer(peer, online) => self.set_online(peer, online),
+            Due::Jam(channel, jammed) => self.channels[channel as usize].jammed = jammed,
         }
     }
 
@@ -282,6 +337,17 @@ impl Market {
     fn tell(&mut self, news: impl FnOnce() -> News) {
         if let Some(told) = &mut self.news {
             told.push(news());
+        }
+    }
+
+    /// Money that comes in and stays; what there is no room for goes elsewhere.
+    fn refill(&mut self, payment: &Payment) {
+        let peer = self.channels[payment.from as usize].seat.peer as usize;
+        let channel = &mut self.channels[payment.from as usize];
+        if channel.receivable() >= payment.amount && channel.routes() && self.peers[peer].online {
+            channel.remote -= payment.amount;
+            channel.take_in(payment.amount);
+            self.tally.gained += payment.amount;
         }
     }
 
@@ -316,7 +382,7 @@ impl Market {
             if attempt.tried & (1 << choice) != 0 || !channel.routes() || known_away {
                 continue;
             }
-            let price = channel.price_at(heard);
+            let price = self.price_at(exit.channel, heard);
             let fee = price.fee(amount);
             let left = worth(amount, exit.reservation).saturating_sub(fee);
             if left == 0 || amount > price.htlc_max || amount < price.htlc_min {
@@ -334,6 +400,9 @@ impl Market {
     fn entrance(&self, wanted: u32, in_msat: u64) -> Option<u32> {
         let has_room =
             |channel: &SimChannel| channel.routes() && channel.receivable() >= in_msat && channel.htlcs_in < SLOTS;
+        if wanted == ELSEWHERE {
+            return Some(wanted);
+        }
         let channel = &self.channels[wanted as usize];
         if !self.is_online(channel) {
             return None;
@@ -347,20 +416,21 @@ impl Market {
 
     fn verdict(&self, exit: u32, amount: u64, fee: u64) -> Result<(), u32> {
         let channel = &self.channels[exit as usize];
-        if !channel.accepts(amount, fee, self.now) {
+        if self.laws.is_empty() && !channel.accepts(amount, fee, self.now) {
             return Err(FEE_INSUFFICIENT);
         }
-        let carried = channel.spendable() >= amount && channel.htlcs_out < SLOTS && self.is_online(channel);
+        let carried = channel.spendable() >= amount && channel.has_slot() && self.is_online(channel);
         if carried { Ok(()) } else { Err(TEMPORARY_CHANNEL_FAILURE) }
     }
 
     fn offer(&mut self, payment: &Payment, way: Way) {
         let Way { entrance, exit, in_msat, out_msat } = way;
-        let source = &mut self.channels[entrance as usize];
-        source.remote -= in_msat;
-        source.flying_in += in_msat;
-        source.htlcs_in += 1;
-        let in_htlc = source.note_incoming(in_msat);
+        let in_htlc = self.note_incoming(entrance, in_msat);
+        if let Some(source) = self.channels.get_mut(entrance as usize) {
+            source.remote -= in_msat;
+            source.flying_in += in_msat;
+            source.htlcs_in += 1;
+        }
         let target = &mut self.channels[exit as usize];
         target.local -= out_msat;
         target.flying_out += out_msat;
@@ -373,12 +443,23 @@ impl Market {
         self.schedule(Time(self.now.0 + i64::from(payment.hold_ms)), Due::Resolve(slot));
     }
 
+    fn note_incoming(&mut self, entrance: u32, msat: u64) -> u64 {
+        if let Some(source) = self.channels.get_mut(entrance as usize) {
+            return source.note_incoming(msat);
+        }
+        self.strangers += 1;
+        self.strangers
+    }
+
     fn refuse(&mut self, way: Way, failcode: u32) {
         match failcode {
             FEE_INSUFFICIENT => self.tally.underpaid += 1,
-            _ => self.tally.starved += 1,
+            _ => {
+                self.tally.starved += 1;
+                self.channels[way.exit as usize].starved += 1;
+            }
         }
-        let in_htlc = self.channels[way.entrance as usize].note_incoming(way.in_msat);
+        let in_htlc = self.note_incoming(way.entrance, way.in_msat);
         self.enter(way, in_htlc, Err(failcode));
     }
 
@@ -398,11 +479,13 @@ impl Market {
     }
 
     fn enter(&mut self, way: Way, in_htlc: u64, out: Result<Outgoing, u32>) -> u64 {
-        let Some(book) = &mut self.book else { return 0 };
+        if self.book.is_none() {
+            return 0;
+        }
         let entry = Entry {
             created: 0,
             updated: 0,
-            in_channel: self.channels[way.entrance as usize].scid,
+            in_channel: self.scid_of(way.entrance),
             in_htlc,
             out_channel: self.channels[way.exit as usize].scid,
             out: out.ok(),
@@ -412,6 +495,7 @@ impl Market {
             received: self.now,
             resolved: None,
         };
+        let Some(book) = &mut self.book else { return 0 };
         let created = book.enter(entry);
         if let (Some(news), Some(entry)) = (&mut self.news, book.get(created)) {
             news.push(News::Forward(entry.clone()));
@@ -431,16 +515,16 @@ impl Market {
             target.pay_out(flight.out_msat);
             target.earned += fee;
             self.tally.settled += 1;
+            self.sight.note(self.now, (flight.entrance, flight.exit), flight.out_msat);
             let place = self.day_number as usize * self.channels.len() + flight.exit as usize;
             self.earned[place] += fee;
         }
-        let source = &mut self.channels[flight.entrance as usize];
-        source.flying_in -= flight.in_msat;
-        source.htlcs_in -= 1;
-        if flight.doomed {
-            source.remote += flight.in_msat
-        } else {
-            source.take_in(flight.in_msat)
+        if let Some(source) = self.channels.get_mut(flight.entrance as usize) {
+            source.flying_in -= flight.in_msat;
+            source.htlcs_in -= 1;
+            if flight.doomed { source.remote += flight.in_msat } else { source.take_in(flight.in_msat) }
+        } else if !flight.doomed {
+            self.tally.lost += flight.out_msat;
         }
         let status = if flight.doomed { ForwardStatus::Failed } else { ForwardStatus::Settled };
         let entry = self.book.as_mut().and_then(|book| book.resolve(flight.created, status, self.now));
@@ -455,23 +539,6 @@ impl Market {
 fn worth(amount: u64, reservation: u32) -> u64 {
     let worth = u128::from(amount) * u128::from(reservation) / 1_000_000_000;
     u64::try_from(worth).unwrap_or(u64::MAX)
-}
-
-impl<T> Slots<T> {
-    fn put(&mut self, value: T) -> u32 {
-        if let Some(slot) = self.1.pop() {
-            self.0[slot as usize] = Some(value);
-            return slot;
-        }
-        self.0.push(Some(value));
-        u32::try_from(self.0.len() - 1).expect("fewer payments are in flight than slots exist")
-    }
-
-    fn take(&mut self, slot: u32) -> Option<T> {
-        let value = self.0[slot as usize].take();
-        self.1.push(slot);
-        value
-    }
 }
 
 /// The same payments against one fixed fee: what each day earns.

@@ -2,28 +2,33 @@
 
 use rand::RngExt;
 
-use super::network::{Stream, stream};
+use super::network::{Scenario, Stream, stream};
 use super::tape::DAY_MS;
 use crate::domain::units::to_u64_rounded;
 use crate::domain::{Feerate, Time};
 
 /// Sat per 1,000 virtual bytes on a calm day.
 const CALM: f64 = 5_000.0;
-/// Days between jumps, on average.
-const DAYS_BETWEEN: f64 = 6.0;
 const HALF_LIFE_HOURS: f64 = 6.0;
 
 /// A pure function of seed and time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mempool {
     seed: u64,
+    /// Days between jumps, on average.
+    spike_days: f64,
     /// The operator of the market fixed the price.
     fixed: Option<u64>,
 }
 
 impl Mempool {
-    pub fn new(seed: u64) -> Mempool {
-        Mempool { seed, fixed: None }
+    pub fn of(scenario: &Scenario) -> Mempool {
+        Mempool { seed: scenario.seed, spike_days: scenario.spike_days.max(1.0), fixed: None }
+    }
+
+    /// How many times dearer than on a calm day.
+    pub fn ratio(&self, now: Time) -> f64 {
+        self.at(now).sat_per_kvb as f64 / CALM
     }
 
     /// From now on this price, or the seed's again.
@@ -45,7 +50,7 @@ impl Mempool {
     /// What is left at `now` of the jump of that day, if there was one.
     fn jump(&self, day: i64, now: Time) -> f64 {
         let mut rng = stream(self.seed, Stream::Mempool, day.unsigned_abs());
-        let strikes = rng.random_bool(1.0 / DAYS_BETWEEN);
+        let strikes = rng.random_bool(1.0 / self.spike_days);
         let at = Time(day * DAY_MS + rng.random_range(0..DAY_MS));
         let factor = rng.random_range(3.0..10.0);
         let age = now.hours_since(at);
@@ -60,7 +65,7 @@ mod tests {
 
     #[test]
     fn the_price_jumps_and_comes_back() {
-        let mempool = Mempool::new(7);
+        let mempool = Mempool::of(&Scenario { seed: 7, ..Scenario::default() });
         let prices: Vec<u64> =
             (0..24 * 60).map(|hour| mempool.at(MONDAY.plus_hours(f64::from(hour))).sat_per_kvb).collect();
         let (low, high) = (prices.iter().min().unwrap(), prices.iter().max().unwrap());

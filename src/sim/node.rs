@@ -30,7 +30,7 @@ impl SimNode {
     /// On a tape that others play as well.
     pub fn on(tape: Arc<Tape>) -> SimNode {
         let identity = Identity { node: tape.network().us, network: "regtest".to_owned() };
-        let mempool = Mempool::new(tape.network().scenario.seed);
+        let mempool = Mempool::of(&tape.network().scenario);
         SimNode { market: Mutex::new(Market::new(tape).with_book()), mempool: Mutex::new(mempool), identity }
     }
 

@@ -7,11 +7,15 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Exp1, LogNormal, Pareto, Poisson};
 
+use super::mempool::Mempool;
 use super::network::{Network, Seat, Stream, log_normal, stream};
 use crate::domain::Time;
 use crate::domain::units::{to_u32_rounded, to_u64_rounded};
 
 pub const DAY_MS: i64 = 24 * 3_600_000;
+
+/// The way in of payments that come from elsewhere, by none of our channels.
+pub const ELSEWHERE: u32 = u32::MAX;
 
 /// One of our channels by which a payment could leave.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,15 +25,15 @@ pub struct Exit {
     pub reservation: u32,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Payment {
     pub at: Time,
     /// What is to leave by us (msat).
     pub amount: u64,
-    /// The channel by which it comes in.
+    /// The channel by which it comes in, or [`ELSEWHERE`].
     pub from: u32,
     pub exits: [Exit; 3],
-    /// How many of `exits` there are.
+    /// How many of `exits` there are. None: it comes in by `from` and stays, which is not a forward and earns nothing.
     pub choices: u8,
     /// The rest of the route fails.
     pub doomed: bool,
@@ -49,11 +53,29 @@ pub struct Outage {
     pub until: Time,
 }
 
+/// A channel all of whose slots somebody holds for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Jam {
+    pub channel: u32,
+    pub from: Time,
+    pub until: Time,
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Day {
     /// In the order of time.
     pub payments: Vec<Payment>,
     pub outages: Vec<Outage>,
+    pub jams: Vec<Jam>,
+}
+
+/// What payers of one channel accept during an hour.
+#[derive(Clone, Copy)]
+struct Hour {
+    at: Time,
+    level_ppm: f64,
+    out_per_hour: f64,
+    refills_per_hour: f64,
 }
 
 #[derive(Clone, Debug)]
@@ -107,35 +129,64 @@ impl Tape {
             self.draw_hour(start, &mut rng, &mut payments);
         }
         payments.sort_by_key(|payment| payment.at);
-        Day { payments, outages: self.draw_outages(day) }
+        Day { payments, outages: self.draw_outages(day), jams: self.draw_jams(day) }
     }
 
     /// Arrivals of every pair (source, exit) are Poisson. All pairs of an exit together are Poisson too, and each arrival
     /// then belongs to a source by the sources' weights: the same law at a fraction of the draws.
     fn draw_hour(&self, start: Time, rng: &mut ChaCha8Rng, payments: &mut Vec<Payment>) {
         for (place, seat) in (0u32..).zip(&self.network.seats) {
-            let wanted = seat.out_per_day / 24.0 * traffic(start);
-            let count = Poisson::new(wanted).map_or(0, |law| to_u32_rounded(law.sample(rng)));
+            let hour = self.hour(seat, start);
             let amounts = log_normal(seat.median_sat, AMOUNT_SPREAD);
-            for _ in 0..count {
-                payments.extend(self.draw_payment(start, place, &amounts, rng));
+            for _ in 0..poisson(hour.out_per_hour, rng) {
+                payments.extend(self.draw_payment(&hour, place, &amounts, rng));
+            }
+            for _ in 0..poisson(hour.refills_per_hour, rng) {
+                payments.push(draw_refill(seat, (place, start), &amounts, rng));
             }
         }
     }
 
-    fn draw_payment(&self, hour: Time, exit: u32, amounts: &LogNormal<f64>, rng: &mut ChaCha8Rng) -> Option<Payment> {
-        let at = Time(hour.0 + rng.random_range(0..3_600_000));
+    /// Demand of one channel at that hour.
+    fn hour(&self, seat: &Seat, at: Time) -> Hour {
+        let scenario = &self.network.scenario;
+        let (mut level, mut rate) = seat
+            .phases
+            .iter()
+            .rev()
+            .find(|phase| phase.from <= at)
+            .map_or((1.0, 1.0), |phase| (phase.level, phase.rate));
+        if let Some(beat) = &scenario.beat {
+            let up = beat.is_up(scenario.start, at);
+            level *= if up { beat.level } else { 1.0 / beat.level };
+            rate *= if up { beat.rate } else { 1.0 / beat.rate };
+        }
+        if scenario.spike_pull > 0.0 {
+            level *= Mempool::of(scenario).ratio(at).powf(scenario.spike_pull);
+        }
+        let traffic = traffic(at) / 24.0;
+        Hour {
+            at,
+            level_ppm: seat.level_ppm * level,
+            out_per_hour: seat.out_per_day * rate * traffic,
+            refills_per_hour: seat.refills_per_day * traffic,
+        }
+    }
+
+    fn draw_payment(&self, hour: &Hour, exit: u32, amounts: &LogNormal<f64>, rng: &mut ChaCha8Rng) -> Option<Payment> {
+        let at = Time(hour.at.0 + rng.random_range(0..3_600_000));
         let seat = &self.network.seats[exit as usize];
         let amount = draw_amount(seat, amounts, rng);
-        let from = self.draw_source(rng);
-        let (exits, choices) = self.draw_exits(exit, from, rng);
+        let open = self.network.scenario.refill.is_some();
+        let from = if open { ELSEWHERE } else { self.draw_source(rng) };
+        let (exits, choices) = self.draw_exits((exit, hour), from, rng);
         let gossip_hours: f64 = Exp1.sample(rng);
         let stuck = rng.random_bool(0.005);
         let hold = if stuck { rng.random_range(1.0..24.0) * 3600.0 } else { log_normal(3.0, 0.6).sample(rng) };
         let doomed = rng.random_bool(0.05);
         let stubborn = rng.random_bool(0.7);
         // A payment to the peer that it comes from never takes the way through us.
-        let comes_back = self.network.seats[from as usize].peer == seat.peer;
+        let comes_back = !open && self.network.seats[from as usize].peer == seat.peer;
         (!comes_back).then_some(Payment {
             at,
             amount,
@@ -157,11 +208,14 @@ impl Tape {
     }
 
     /// The exit that is wanted, a parallel channel with the same peer, and sometimes a rival.
-    fn draw_exits(&self, exit: u32, from: u32, rng: &mut ChaCha8Rng) -> ([Exit; 3], u8) {
+    fn draw_exits(&self, (exit, hour): (u32, &Hour), from: u32, rng: &mut ChaCha8Rng) -> ([Exit; 3], u8) {
         let seats = &self.network.seats;
-        let reservation = self.draw_reservation(exit, rng);
+        let reservation = self.draw_reservation(&seats[exit as usize], hour.level_ppm, rng);
         let mut exits = [Exit { channel: exit, reservation }; 3];
         let mut choices = 1;
+        if from == ELSEWHERE {
+            return (exits, choices);
+        }
         let peer = seats[exit as usize].peer;
         let siblings = &self.by_peer[peer as usize];
         if siblings.len() > 1 {
@@ -173,7 +227,8 @@ impl Tape {
         let rival = self.draw_source(rng);
         let rival_peer = seats[rival as usize].peer;
         let rivalled = rng.random_bool(self.network.scenario.rivalry);
-        let rival_reservation = self.draw_reservation(rival, rng);
+        let rival_level = self.hour(&seats[rival as usize], hour.at).level_ppm;
+        let rival_reservation = self.draw_reservation(&seats[rival as usize], rival_level, rng);
         if rivalled && rival_peer != peer && rival_peer != seats[from as usize].peer {
             exits[usize::from(choices)] = Exit { channel: rival, reservation: rival_reservation };
             choices += 1;
@@ -181,9 +236,13 @@ impl Tape {
         (exits, choices)
     }
 
-    fn draw_reservation(&self, exit: u32, rng: &mut ChaCha8Rng) -> u32 {
-        let level = self.network.seats[exit as usize].level_ppm;
-        to_u32_rounded(1000.0 * log_normal(level, self.network.scenario.payer_spread).sample(rng))
+    fn draw_reservation(&self, seat: &Seat, level_ppm: f64, rng: &mut ChaCha8Rng) -> u32 {
+        let scenario = &self.network.scenario;
+        let kind =
+            scenario.segments.map_or(1.0, |(share, first, second)| if rng.random_bool(share) { first } else { second });
+        let careless = scenario.insensitive > 0.0 && rng.random_bool(scenario.insensitive);
+        let accepted = log_normal(level_ppm * kind, seat.payer_spread).sample(rng);
+        to_u32_rounded(1000.0 * if careless { accepted.max(level_ppm * CARELESS) } else { accepted })
     }
 
     /// Peers go away for two hours on average, so often that the share of the scenario comes out.
@@ -202,6 +261,33 @@ impl Tape {
         }
         outages
     }
+
+    fn draw_jams(&self, day: u32) -> Vec<Jam> {
+        let scenario = &self.network.scenario;
+        let mut rng = stream(scenario.seed, Stream::Jams, u64::from(day));
+        let mut jams = Vec::new();
+        for channel in (0u32..).take(self.network.seats.len()) {
+            if scenario.jams_per_week > 0.0 && rng.random_bool((scenario.jams_per_week / 7.0).min(1.0)) {
+                let from = Time(self.start_of(day).0 + rng.random_range(0..DAY_MS / 2));
+                jams.push(Jam { channel, from, until: from.plus_hours(rng.random_range(3.0..12.0)) });
+            }
+        }
+        jams
+    }
+}
+
+/// Payers who hardly look at the price pay up to this multiple of what others accept.
+const CARELESS: f64 = 4.0;
+
+fn poisson(mean: f64, rng: &mut ChaCha8Rng) -> u32 {
+    Poisson::new(mean).map_or(0, |law| to_u32_rounded(law.sample(rng)))
+}
+
+/// What comes in by a channel and stays.
+fn draw_refill(seat: &Seat, (place, hour): (u32, Time), amounts: &LogNormal<f64>, rng: &mut ChaCha8Rng) -> Payment {
+    let at = Time(hour.0 + rng.random_range(0..3_600_000));
+    let amount = draw_amount(seat, amounts, rng);
+    Payment { at, amount, from: place, ..Payment::default() }
 }
 
 /// Standard deviation of the logarithm of amounts.

@@ -103,6 +103,25 @@ async fn pruning_leaves_the_counters() {
 }
 
 #[test]
+fn where_money_comes_from_elsewhere_none_is_lost_and_none_is_made() {
+    for name in ["S1", "S3", "S7", "S10"] {
+        let kind = Kind::by_name(name).unwrap();
+        let tape = Arc::new(Tape::new(Network::draw(kind.scenario(1))).frozen(10));
+        let mut market = Market::new(tape.clone());
+        market.set_all(Ppm(150));
+        let sum = |market: &Market| market.channels.iter().map(|c| c.to_us()).sum::<u64>();
+        let before = sum(&market);
+        market.advance(Time(tape.start_of(10).0 - 1));
+        assert_eq!(sum(&market) + market.tally.lost, before + market.tally.gained, "{name}");
+        assert!(market.tally.lost > 0 && market.tally.gained > 0, "{name}: {:?}", market.tally);
+        for channel in &market.channels {
+            let parts = channel.local + channel.remote + channel.flying_out + channel.flying_in;
+            assert_eq!(parts, channel.capacity, "{name}");
+        }
+    }
+}
+
+#[test]
 fn a_higher_fee_never_sells_more() {
     // Two channels with two peers, none of them ever away, and enough balance: price alone decides.
     for seed in 0..20 {
@@ -153,8 +172,23 @@ fn an_empty_channel_is_seen_as_lack_of_liquidity() {
     let starved = book.iter().filter(|e| e.failcode == TEMPORARY_CHANNEL_FAILURE).count() as u64;
     assert_eq!(starved, market.tally.starved);
     assert!(starved > 20, "{:?}", market.tally);
+    assert_eq!(starved, market.channels.iter().map(|channel| channel.starved).sum::<u64>());
     let settled = market.tally.settled;
     assert!(settled > 500, "{:?}", market.tally);
+}
+
+#[test]
+fn a_node_knows_what_went_from_where_to_where() {
+    let node = played(1, 3, 100);
+    let market = node.market();
+    for (place, channel) in market.channels.iter().enumerate() {
+        let from = (0..8).map(Some).chain([None]);
+        let moved: u64 = from.map(|from| market.sight().moved(from, place).0).sum();
+        assert_eq!(moved, channel.outgoing.fulfilled_msat);
+    }
+    let hours = market.sight().hours(Time(0)).map(|(_, count)| count).sum::<u64>();
+    assert_eq!(hours, market.tally.settled);
+    assert_eq!(market.sight().amounts().count(), 400);
 }
 
 #[test]
@@ -166,15 +200,76 @@ fn the_best_fixed_fee_is_neither_the_lowest_nor_the_highest() {
     assert!(earned[0] < best / 2 && earned[1] < *best && earned[6] < *best, "{earned:?}");
 }
 
-/// For a look at the speed: `cargo test --release --lib -- --ignored speed --nocapture`.
-#[test]
-#[ignore = "a measurement, not a test"]
-fn speed_of_the_bare_engine() {
-    let tape = Arc::new(Tape::new(Network::draw(scenario(9, 14))).frozen(200));
-    let began = std::time::Instant::now();
+fn tape_of(name: &str, days: u32) -> Arc<Tape> {
+    Arc::new(Tape::new(Network::draw(Kind::by_name(name).unwrap().scenario(1_001))).frozen(days))
+}
+
+fn at_200(name: &str, days: u32) -> (Arc<Tape>, Market) {
+    let tape = tape_of(name, days);
     let mut market = Market::new(tape.clone());
     market.set_all(Ppm(200));
-    market.advance(tape.start_of(200).plus_hours(-1e-6));
-    let secs = began.elapsed().as_secs_f64();
-    eprintln!("{:.0} payments a second; {:?}", market.tally.wanted as f64 / secs, market.tally);
+    market.advance(Time(tape.start_of(days).0 - 1));
+    (tape, market)
+}
+
+#[test]
+fn every_scenario_is_the_same_again() {
+    for kind in scenario::KINDS {
+        let [first, second] = [0, 1].map(|_| play_fixed(&tape_of(kind.name, 3), 3, &[Ppm(150); 20]));
+        assert_eq!(first, second, "{}", kind.name);
+        let closed = tape_of(kind.name, 1).day(0).payments.iter().all(|p| p.from != tape::ELSEWHERE && p.choices > 0);
+        assert!(kind.name == "S11" || closed == kind.is_closed(), "{}", kind.name);
+    }
+}
+
+#[test]
+fn a_sink_drains_and_a_dead_market_stands_still() {
+    let share = |market: &Market| {
+        let sum = |of: fn(&channel::SimChannel) -> u64| market.channels.iter().map(of).sum::<u64>() as f64;
+        sum(|c| c.to_us()) / sum(|c| c.capacity)
+    };
+    let (_, sink) = at_200("S3", 30);
+    assert!(share(&sink) < 0.2 && sink.tally.starved > sink.tally.settled / 4, "{} {:?}", share(&sink), sink.tally);
+    let (_, fed) = at_200("S1", 30);
+    assert!(share(&fed) > 2.0 * share(&sink), "{} {}", share(&fed), share(&sink));
+    assert_eq!(at_200("S11", 30).1.tally, market::Tally::default());
+}
+
+#[test]
+fn demand_changes_when_the_scenario_says_so() {
+    let accepted = |tape: &Tape, from: u32, to: u32| {
+        let days: Vec<_> = (from..to).map(|day| tape.day(day)).collect();
+        let mut all: Vec<u32> =
+            days.iter().flat_map(|d| &d.payments).filter(|p| p.choices > 0).map(|p| p.exits[0].reservation).collect();
+        all.sort_unstable();
+        (f64::from(all[all.len() / 2]), all.len())
+    };
+    let war = tape_of("S5", 90);
+    let (before, during, after) = (accepted(&war, 30, 45).0, accepted(&war, 46, 69).0, accepted(&war, 72, 90).0);
+    assert!(during < 0.6 * before && after > 0.65 * before && after < before, "{before} {during} {after}");
+    let day = war.network().scenario.shock_day();
+    assert_eq!(day, Some(45));
+    let regimes = tape_of("S4", 1);
+    assert!(regimes.network().seats.iter().all(|seat| seat.phases.len() >= 3));
+    assert_eq!(regimes.network().seats.last().map(|seat| seat.phases.last().map(|p| p.rate)), Some(Some(0.0)));
+    let whale = tape_of("S10", 3);
+    let wanted = |channel: u32| {
+        (0..3).map(|d| whale.day(d).payments.iter().filter(|p| p.exits[0].channel == channel).count()).sum::<usize>()
+    };
+    assert!(wanted(0) > 3 * wanted(1), "{} {}", wanted(0), wanted(1));
+    let (first, second) = (accepted(&tape_of("N1", 2), 0, 1).0, law::HIGHEST_PPM * 1_000.0);
+    assert!(first > 10.0 * second);
+}
+
+#[test]
+fn held_slots_stop_a_channel_and_a_new_node_has_never_forwarded() {
+    let (tape, market) = at_200("S7", 20);
+    assert!((0..20).map(|day| tape.day(day).jams.len()).sum::<usize>() > 10);
+    let unjammed = Kind::by_name("S7").unwrap().scenario(1_001);
+    let calm = Arc::new(Tape::new(Network::draw(Scenario { jams_per_week: 0.0, ..unjammed })).frozen(20));
+    let seats = calm.network().seats.len();
+    assert!(play_fixed(&calm, 20, &vec![Ppm(200); seats]).tally.starved < market.tally.starved);
+    let virgin = tape_of("S9", 1);
+    assert_eq!(virgin.network().seats.len(), 20);
+    assert!(virgin.network().seats.iter().all(|seat| seat.local.0 == 0 || seat.local == seat.capacity));
 }

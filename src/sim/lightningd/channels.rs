@@ -199,7 +199,7 @@ fn htlcs(market: &Market, channel: &SimChannel) -> Value {
             "id": if out { flight.out_htlc } else { flight.in_htlc },
             "amount_msat": if out { flight.out_msat } else { flight.in_msat },
             "expiry": height(market) + if out { 34 } else { 40 },
-            "payment_hash": payment_hash(market.channels[flight.entrance as usize].scid, flight.in_htlc),
+            "payment_hash": payment_hash(market.scid_of(flight.entrance), flight.in_htlc),
             "state": state,
         })
     };

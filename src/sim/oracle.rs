@@ -1,0 +1,284 @@
+//! What could have been earned, by those who know the whole tape: the best single fee (O0), the best fixed fee of each channel
+//! (O1), and where channels do not touch each other the best fee of each channel and regime within the family of
+//! [`Law`] (O2). A pure function of the tape; searches found better prices than any formula, but no proof that none is better.
+
+use std::sync::Arc;
+
+use super::law::{HIGHEST_PPM, LOWEST_PPM, Law};
+use super::network::Seat;
+use super::play::{Run, play_fixed, play_laws};
+use super::tape::Tape;
+use crate::domain::{Ppm, Time};
+
+#[derive(Clone, Debug)]
+pub struct Oracle {
+    /// O0: the fee, and what it earns (msat).
+    pub single: (Ppm, u64),
+    /// O1.
+    pub fixed: Vec<Ppm>,
+    pub fixed_run: Run,
+    /// O2; in a closed market O1 once more, because there no search in that family is affordable.
+    pub laws: Vec<Law>,
+    pub laws_run: Run,
+}
+
+/// Where the search begins: fees from 10 to 5,000 ppm, each a sixth above the one before.
+const LADDER_STEPS: i32 = 42;
+const LADDER: (f64, f64) = (10.0, 1.16);
+/// Ever finer steps in the climb of the fixed fees.
+const STEPS: [f64; 3] = [1.5, 1.17, 1.06];
+/// Rounds over all channels at one step size.
+const ROUNDS: usize = 6;
+/// Forms of scarcity that are tried: steepness and threshold.
+const FORMS: [(f64, f64); 7] = [(0.5, 0.4), (1.0, 0.3), (1.0, 0.5), (1.0, 0.8), (2.0, 0.3), (2.0, 0.6), (3.0, 0.4)];
+/// Beside each form the price level is tried that far off.
+const LEVELS: [f64; 3] = [0.75, 0.9, 1.1];
+/// Steps of the climb of each regime's price.
+const REGIME_STEPS: [f64; 6] = [1.5, 1.0 / 1.5, 1.2, 1.0 / 1.2, 1.07, 1.0 / 1.07];
+
+impl Oracle {
+    /// Consults the oracle about so many days of a tape.
+    pub fn of(tape: &Arc<Tape>, days: u32) -> Oracle {
+        let ladder: Vec<(f64, Run)> = (0..LADDER_STEPS)
+            .map(|step| LADDER.0 * LADDER.1.powi(step))
+            .map(|ppm| (ppm, play_fixed(tape, days, &vec![Ppm::rounded(ppm); tape.network().seats.len()])))
+            .collect();
+        let single = ladder.iter().max_by_key(|(_, run)| run.total());
+        let single = single.map_or((Ppm(0), 0), |(ppm, run)| (Ppm::rounded(*ppm), run.total()));
+        if tape.network().scenario.refill.is_some() {
+            let (laws, fixed) = single_channels(tape, days, &ladder);
+            let fixed_run = play_fixed(tape, days, &fixed);
+            let laws_run = play_laws(tape, days, &laws);
+            return Oracle { single, fixed, fixed_run, laws, laws_run };
+        }
+        let fixed = together(tape, days, &ladder, single.0);
+        let fixed_run = play_fixed(tape, days, &fixed);
+        let start = tape.start_of(0);
+        let laws = fixed.iter().map(|ppm| Law::fixed(start, ppm.as_f64())).collect();
+        Oracle { single, fixed, laws_run: fixed_run.clone(), fixed_run, laws }
+    }
+}
+
+/// The channel's best of the ladder, if every channel asked the same.
+fn best_of(ladder: &[(f64, Run)], channel: usize) -> f64 {
+    let best = ladder.iter().max_by_key(|(_, run)| run.of_channel(channel));
+    best.map_or(LOWEST_PPM, |(ppm, _)| *ppm)
+}
+
+/// Channels that touch each other: coordinate ascent on the whole node's revenue from several places.
+fn together(tape: &Arc<Tape>, days: u32, ladder: &[(f64, Run)], single: Ppm) -> Vec<Ppm> {
+    let seats = &tape.network().seats;
+    let mut starts =
+        vec![vec![single.as_f64(); seats.len()], (0..seats.len()).map(|channel| best_of(ladder, channel)).collect()];
+    for factor in [0.5, 1.0, 2.0] {
+        starts.push(seats.iter().map(|seat| seat.level_ppm * factor).collect());
+    }
+    let climbs = starts.into_iter().map(|start| Ascent::new(tape, days, start).climb());
+    climbs.max_by_key(|climb| climb.earned).map(|climb| rounded(&climb.fees)).unwrap_or_default()
+}
+
+fn rounded(fees: &[f64]) -> Vec<Ppm> {
+    fees.iter().map(|ppm| Ppm::rounded(*ppm)).collect()
+}
+
+struct Ascent<'a> {
+    tape: &'a Arc<Tape>,
+    days: u32,
+    fees: Vec<f64>,
+    earned: u64,
+}
+
+impl Ascent<'_> {
+    fn new(tape: &Arc<Tape>, days: u32, fees: Vec<f64>) -> Ascent<'_> {
+        let mut ascent = Ascent { tape, days, fees: Vec::new(), earned: 0 };
+        ascent.try_out(fees);
+        ascent
+    }
+
+    /// Takes these fees if they earn more.
+    fn try_out(&mut self, fees: Vec<f64>) -> bool {
+        let fees: Vec<f64> = fees.into_iter().map(|ppm| ppm.clamp(LOWEST_PPM, HIGHEST_PPM)).collect();
+        let earned = play_fixed(self.tape, self.days, &rounded(&fees)).total();
+        let better = earned > self.earned || self.fees.is_empty();
+        if better {
+            (self.fees, self.earned) = (fees, earned);
+        }
+        better
+    }
+
+    fn climb(mut self) -> Self {
+        for step in STEPS {
+            for _ in 0..ROUNDS {
+                let before = (self.fees.clone(), self.earned);
+                self.round(step);
+                // What one round has done together is often worth doing again: cheap channels feed dear ones, and no single
+                // step shows it.
+                let pull: Vec<f64> = self.fees.iter().zip(&before.0).map(|(now, then)| now / then).collect();
+                while self.try_out(self.fees.iter().zip(&pull).map(|(fee, by)| fee * by).collect()) {}
+                if self.earned <= before.1 {
+                    break;
+                }
+            }
+        }
+        self
+    }
+
+    fn round(&mut self, step: f64) {
+        for channel in 0..self.fees.len() {
+            for factor in [step, 1.0 / step] {
+                let mut fees = self.fees.clone();
+                fees[channel] *= factor;
+                if self.try_out(fees) {
+                    break;
+                }
+            }
+        }
+        for factor in [step, 1.0 / step] {
+            self.try_out(self.fees.iter().map(|fee| fee * factor).collect());
+        }
+    }
+}
+
+/// Channels that do not touch each other are searched all at once: each keeps the best law that it was played by.
+struct Search<'a> {
+    tape: &'a Arc<Tape>,
+    days: u32,
+    best: Vec<(Law, u64)>,
+}
+
+fn single_channels(tape: &Arc<Tape>, days: u32, ladder: &[(f64, Run)]) -> (Vec<Law>, Vec<Ppm>) {
+    let start = tape.start_of(0);
+    let laws = (0..tape.network().seats.len()).map(|channel| (Law::fixed(start, best_of(ladder, channel)), 0));
+    let mut search = Search { tape, days, best: laws.collect() };
+    search.propose(|_, law| law.clone());
+    for step in STEPS {
+        for factor in [step, 1.0 / step, step, 1.0 / step] {
+            search.propose(|_, law| law.scaled(factor));
+        }
+    }
+    let fixed: Vec<f64> = search.best.iter().map(|(law, _)| law.level(start)).collect();
+    search.scarcity();
+    search.regimes();
+    search.scarcity();
+    (search.best.into_iter().map(|(law, _)| law).collect(), rounded(&fixed))
+}
+
+impl Search<'_> {
+    /// Plays every channel by another law, and each takes its own if it earned more by it.
+    fn propose(&mut self, other: impl Fn(usize, &Law) -> Law) {
+        let laws: Vec<Law> = self.best.iter().enumerate().map(|(channel, (law, _))| other(channel, law)).collect();
+        let run = play_laws(self.tape, self.days, &laws);
+        for (channel, (best, law)) in self.best.iter_mut().zip(laws).enumerate() {
+            let earned = run.of_channel(channel);
+            if earned > best.1 {
+                *best = (law, earned);
+            }
+        }
+    }
+
+    fn scarcity(&mut self) {
+        let levels: Vec<Law> = self.best.iter().map(|(law, _)| law.clone()).collect();
+        for (steepness, threshold) in FORMS {
+            for level in LEVELS {
+                self.propose(|channel, _| Law { steepness, threshold, ..levels[channel].scaled(level) });
+            }
+        }
+        for factor in [1.1, 1.0 / 1.1, 1.05, 1.0 / 1.05] {
+            self.propose(|_, law| law.scaled(factor));
+        }
+    }
+
+    /// A price for each regime, first as far off as payers are, then climbed one by one.
+    fn regimes(&mut self) {
+        let seats = &self.tape.network().seats;
+        let most = seats.iter().map(|seat| seat.phases.len()).max().unwrap_or(0);
+        if most == 0 {
+            return;
+        }
+        let start = self.tape.start_of(0);
+        for (seat, (law, _)) in seats.iter().zip(&mut self.best) {
+            let level = law.level(start);
+            law.ppm = regimes_of(start, seat, |_| level);
+        }
+        for common in [0.7, 1.0, 1.4] {
+            self.propose(|channel, law| {
+                let level = law.level(start) * common;
+                Law { ppm: regimes_of(start, &seats[channel], |factor| level * factor), ..law.clone() }
+            });
+        }
+        for _ in 0..2 {
+            for (regime, step) in (0..=most).flat_map(|regime| REGIME_STEPS.map(|step| (regime, step))) {
+                self.propose(|_, law| in_regime(law, regime, step));
+            }
+        }
+    }
+}
+
+/// The law with the price of one regime changed.
+fn in_regime(law: &Law, regime: usize, factor: f64) -> Law {
+    let mut law = law.clone();
+    if let Some((_, ppm)) = law.ppm.get_mut(regime) {
+        *ppm = (*ppm * factor).clamp(LOWEST_PPM, HIGHEST_PPM);
+    }
+    law
+}
+
+fn regimes_of(start: Time, seat: &Seat, ppm: impl Fn(f64) -> f64) -> Vec<(Time, f64)> {
+    let phases = seat.phases.iter().map(|phase| (phase.from, ppm(phase.level)));
+    std::iter::once((start, ppm(1.0))).chain(phases).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::{Kind, Network, Scenario};
+
+    fn tape(name: &str, shape: impl FnOnce(Scenario) -> Scenario) -> Arc<Tape> {
+        let scenario = shape(Kind::by_name(name).unwrap().scenario(1));
+        Arc::new(Tape::new(Network::draw(scenario)).frozen(12))
+    }
+
+    /// Plenty of balance, and payers of one kind.
+    fn endless(shape: Scenario) -> Scenario {
+        Scenario { refill: Some(20.0), capacities: (1e9, 2e9), insensitive: 0.0, ..shape }
+    }
+
+    #[test]
+    fn with_constant_demand_and_endless_refill_the_best_fee_is_where_fee_times_share_peaks() {
+        let tape = tape("S1", |shape| Scenario { payer_spread: (0.9, 0.9), offline: 0.0, ..endless(shape) });
+        let oracle = Oracle::of(&tape, 12);
+        for (channel, fee) in (0u32..).zip(&oracle.fixed) {
+            let sold = |ppm: f64| ppm * bought(&tape, channel, ppm);
+            let peak = (1..500).map(|step| sold(f64::from(step) * 10.0)).fold(0.0, f64::max);
+            // A few payments of a tenth of the capacity and more are sold by the sum, and not always by the channel.
+            assert!(sold(fee.as_f64()) > 0.9 * peak, "{channel}: {} at {fee}, {peak}", sold(fee.as_f64()));
+        }
+    }
+
+    /// What payers of a channel would buy at that fee, in msat.
+    fn bought(tape: &Tape, channel: u32, ppm: f64) -> f64 {
+        let days: Vec<_> = (0..12).map(|day| tape.day(day)).collect();
+        let payments = days.iter().flat_map(|day| &day.payments).filter(|p| p.choices > 0 && !p.doomed);
+        let buys = |p: &&crate::sim::tape::Payment| {
+            p.exits[0].channel == channel && f64::from(p.exits[0].reservation) > ppm * 1000.0
+        };
+        payments.filter(buys).map(|p| p.amount as f64).sum()
+    }
+
+    #[test]
+    fn without_refill_it_pays_to_ask_more_of_those_who_come_late() {
+        let narrow = |shape| Scenario { refill: Some(0.0), capacities: (3e6, 6e6), ..shape };
+        let [dry, ample] = [tape("S1", narrow), tape("S1", endless)].map(|tape| Oracle::of(&tape, 12));
+        let dearer = dry.fixed.iter().zip(&ample.fixed).filter(|(dry, ample)| dry > ample).count();
+        assert!(dearer >= 10, "{:?} {:?}", dry.fixed, ample.fixed);
+    }
+
+    #[test]
+    fn who_knows_more_earns_more() {
+        for name in ["S3", "M1"] {
+            let oracle = Oracle::of(&tape(name, |shape| shape), 12);
+            let (fixed, laws) = (oracle.fixed_run.total(), oracle.laws_run.total());
+            assert!(oracle.single.1 <= fixed && fixed <= laws, "{name}: {} {fixed} {laws}", oracle.single.1);
+        }
+    }
+}
