@@ -1,5 +1,5 @@
 //! LNDg's autofee (AF), by its README: once a day a step up or down, by how much is ours and what flowed in the last seven days, summed
-//! over the channels with a peer. The knob is `AF-Multiplier`, the length of the steps; it goes on from whatever price it finds.
+//! over the channels with a peer. It steps from whatever rate it finds, and in weeks it does not get far: the knob is that rate.
 //!
 //! Two numbers are not in the market: failures by channel (all failures for lack of balance are shared among the channels that are
 //! low) and the fees of forwards by the channel they came in by (all that was earned is shared by volume). Never touches inbound fees.
@@ -9,15 +9,15 @@ use crate::domain::Ppm;
 use crate::sim::Market;
 
 pub const NAME: &str = "lndg";
-pub const KNOBS: &[f64] = &[1.0, 2.0, 3.0, 5.0, 8.0, 12.0, 20.0];
-/// The original's default.
-pub const TUNED: f64 = 5.0;
+pub const KNOBS: &[f64] = &[50.0, 100.0, 150.0, 200.0, 300.0, 400.0, 600.0, 800.0, 1_200.0];
+pub const TUNED: f64 = 200.0;
 
 /// `AF-MaxRate` and `AF-MinRate`.
 const MAX: f64 = 2_500.0;
 const MIN: f64 = 0.0;
-/// `AF-Increment`: rates are multiples of it.
+/// `AF-Increment`: rates are multiples of it. `AF-Multiplier`: the length of the steps.
 const INCREMENT: f64 = 5.0;
+const MULTIPLIER: f64 = 5.0;
 /// `AF-FailedHTLCs`, a day.
 const FAILURES: u64 = 25;
 /// `AF-LowLiqLimit` and `AF-ExcessLimit`.
@@ -31,7 +31,7 @@ const WINDOW: usize = 7;
 
 #[derive(Clone, Debug)]
 pub struct Lndg {
-    multiplier: f64,
+    start: f64,
     /// Totals at the last looks, the newest last; by peer.
     past: Vec<Snapshot>,
 }
@@ -69,31 +69,32 @@ struct Facts {
 }
 
 impl Lndg {
-    pub fn new(multiplier: f64) -> Lndg {
-        Lndg { multiplier, past: Vec::new() }
+    /// The knob is the rate that everything begins with.
+    pub fn new(start: f64) -> Lndg {
+        Lndg { start, past: Vec::new() }
     }
+}
 
-    fn next_rate(&self, rate: f64, facts: &Facts) -> Ppm {
-        let wanted = (rate + self.step(facts)).clamp(MIN, MAX);
-        Ppm::rounded((wanted / INCREMENT).round() * INCREMENT)
+fn next_rate(rate: f64, facts: &Facts) -> Ppm {
+    let wanted = (rate + step(facts)).clamp(MIN, MAX);
+    Ppm::rounded((wanted / INCREMENT).round() * INCREMENT)
+}
+
+fn step(facts: &Facts) -> f64 {
+    let net = (facts.out - facts.inward) / facts.capacity.max(1.0);
+    let still = facts.out == 0.0 && facts.inward == 0.0;
+    if facts.share <= LOW {
+        let wanted = facts.failed_day > FAILURES && facts.inward_day == 0.0;
+        return if wanted { 5.0 * MULTIPLIER } else { 0.0 };
     }
-
-    fn step(&self, facts: &Facts) -> f64 {
-        let net = (facts.out - facts.inward) / facts.capacity.max(1.0);
-        let still = facts.out == 0.0 && facts.inward == 0.0;
-        if facts.share <= LOW {
-            let wanted = facts.failed_day > FAILURES && facts.inward_day == 0.0;
-            return if wanted { 5.0 * self.multiplier } else { 0.0 };
-        }
-        if facts.share > EXCESS {
-            let entrance_only = net < 0.0 && facts.assisted > ASSISTED * facts.direct;
-            return if still || entrance_only { -5.0 * self.multiplier } else { 0.0 };
-        }
-        match still {
-            true => -3.0 * self.multiplier,
-            false if net > 1.0 => 2.0 * self.multiplier * (1.0 + net),
-            false => 0.0,
-        }
+    if facts.share > EXCESS {
+        let entrance_only = net < 0.0 && facts.assisted > ASSISTED * facts.direct;
+        return if still || entrance_only { -5.0 * MULTIPLIER } else { 0.0 };
+    }
+    match still {
+        true => -3.0 * MULTIPLIER,
+        false if net > 1.0 => 2.0 * MULTIPLIER * (1.0 + net),
+        false => 0.0,
     }
 }
 
@@ -157,16 +158,16 @@ impl Rule for Lndg {
 
     fn look(&mut self, market: &Market) -> Vec<Quote> {
         let now = Snapshot::of(market);
-        // At the first look nothing is known; every channel would look still.
         let quotes = match (self.past.first(), self.past.last()) {
             (Some(oldest), Some(yesterday)) => {
                 let facts = now.facts(yesterday, oldest);
                 let rate = |channel: &crate::sim::channel::SimChannel| {
-                    self.next_rate(f64::from(channel.price.ppm), &facts[channel.seat.peer as usize])
+                    next_rate(f64::from(channel.price.ppm), &facts[channel.seat.peer as usize])
                 };
                 quotes(market, |_, channel| Some(rate(channel)))
             }
-            _ => Vec::new(),
+            // At the first look nothing is known of flows.
+            _ => quotes(market, |_, _| Some(Ppm::rounded(self.start))),
         };
         if self.past.len() == WINDOW {
             self.past.remove(0);
@@ -201,10 +202,9 @@ mod tests {
             (assisting, 475),
             (earning, 500),
         ] {
-            assert_eq!(Lndg::new(5.0).next_rate(500.0, &facts).0, rate, "{facts:?}");
+            assert_eq!(next_rate(500.0, &facts).0, rate, "{facts:?}");
         }
-        assert_eq!(Lndg::new(5.0).next_rate(5.0, &flows(0.5, 0.0, 0.0)).0, 0);
-        assert_eq!(Lndg::new(5.0).next_rate(2_495.0, &flows(0.5, 2e6, 0.0)).0, 2_500);
-        assert_eq!(Lndg::new(1.0).next_rate(200.0, &flows(0.5, 0.0, 0.0)).0, 195);
+        assert_eq!(next_rate(5.0, &flows(0.5, 0.0, 0.0)).0, 0);
+        assert_eq!(next_rate(2_495.0, &flows(0.5, 2e6, 0.0)).0, 2_500);
     }
 }
