@@ -3,6 +3,7 @@
 
 mod demo;
 mod draw;
+pub mod graph_tape;
 mod simnode;
 
 use std::process::ExitCode;
