@@ -139,3 +139,53 @@ fn parallel_channels_have_one_peer() {
     assert_eq!((network.seats.len(), network.peers.len()), (4, 3));
     assert!(network.seats.iter().zip(&ground.channels).all(|(seat, place)| seat.peer == place.peer));
 }
+
+/// The cheapest cost by trying every road again and again: slow, and written without the search that it checks.
+fn by_hand(roads: &[Road], errand: &Errand) -> u64 {
+    let mut costs = vec![NEVER; 40];
+    costs[errand.start as usize] = 0;
+    for _ in 0..40 {
+        for road in roads.iter().filter(|road| road.carries(errand.amount)) {
+            let cost = if road.from == errand.start { 0 } else { road.cost(errand.amount, errand.payer) };
+            let sum = costs[road.from as usize].saturating_add(cost);
+            costs[road.to as usize] = costs[road.to as usize].min(sum);
+        }
+    }
+    costs[errand.end as usize]
+}
+
+#[test]
+fn below_the_reservation_the_cheapest_way_leads_through_us_and_above_it_does_not() {
+    let mut rng = stream(5, Stream::Network, 0);
+    let mut checked = 0;
+    for _ in 0..40 {
+        let mut channels = Vec::new();
+        for _ in 0..70 {
+            let (a, b) = (rng.random_range(0..39), rng.random_range(0..40));
+            let ends = [a.min(b), a.max(b)];
+            let directions = [0, 1].map(|_| policy(rng.random_range(0..2_000)));
+            channels.push(PublicChannel { ends, capacity_msat: rng.random_range(1..9) * 1_000_000_000, directions });
+        }
+        let map = Gossmap { channels: channels.into_iter().filter(|c| c.ends[0] != c.ends[1]).collect(), nodes: 40 };
+        let mut sketch = sketch(&map, &PLAN);
+        for payer in [Payer::Lnd, Payer::Ldk, Payer::CoreLightning] {
+            let amount = 300_000_000;
+            let errand = Errand { start: rng.random_range(1..40), end: rng.random_range(1..40), amount, payer };
+            let found = if errand.start == errand.end { None } else { sketch.through_us(&errand) };
+            let without = by_hand(&sketch.roads.all, &errand);
+            let Some((_, exits)) = found.filter(|_| without != NEVER) else { continue };
+            for exit in exits {
+                let door = sketch.doors[exit.channel as usize];
+                let worth = u64::from(exit.reservation) * amount / 1_000_000_000;
+                let costs = [worth.saturating_sub(20), worth + 20].map(|base_msat| {
+                    let policy = PublicPolicy { base_msat, ppm: 0, ..door.outward.policy };
+                    let ours = sketch.doors.iter().map(|door| door.inward).chain([Road { policy, ..door.outward }]);
+                    by_hand(&sketch.roads.all.iter().copied().chain(ours).collect::<Vec<_>>(), &errand)
+                });
+                assert!(costs[0] < without && costs[1] == without, "{exit:?} {costs:?} {without}");
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 20, "{checked}");
+}
