@@ -3,6 +3,7 @@
 
 mod demo;
 mod draw;
+mod graph_tape;
 mod plot;
 mod simnode;
 mod simulate;

@@ -11,6 +11,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
+use super::graph_tape;
 use super::plot;
 use crate::domain::Ppm;
 use crate::options::{self, Layers, Options};
@@ -22,12 +23,17 @@ use crate::sim::scenario::{KINDS, QUICK};
 use crate::sim::score::{Estimate, Mark, Score, paired};
 use crate::sim::{Kind, Network, Run, Set, Simulation, Tape, play};
 
+/// Of rules that leave something to chance.
+const RULE_SEED: u64 = 1;
+
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Order {
     /// Compare ways to price.
     Run(RunArgs),
     /// Compare settings of one of the plugin's options with its default.
     Sweep(SweepArgs),
+    /// Make a tape from a file of the public network and tell what payers would pay.
+    Tape(graph_tape::Args),
     /// Show the scenarios and the rules.
     List,
 }
@@ -106,6 +112,7 @@ pub(super) fn run(order: Order) -> anyhow::Result<()> {
     match order {
         Order::Run(args) => compare(&args),
         Order::Sweep(args) => sweep(&args),
+        Order::Tape(args) => graph_tape::run(&args),
         Order::List => {
             println!("{}", list());
             Ok(())
@@ -167,7 +174,7 @@ impl Policy {
     fn parse(name: &str) -> anyhow::Result<Policy> {
         match name.trim() {
             "plugin" => Ok(Policy::Plugin),
-            name if by_name(name).is_some() => Ok(Policy::Rule(name.to_owned())),
+            name if by_name(name, RULE_SEED).is_some() => Ok(Policy::Rule(name.to_owned())),
             name => bail!("there is no rule '{name}'; `simulate list` shows them"),
         }
     }
@@ -182,7 +189,7 @@ impl Policy {
     /// `None`: it is no rule.
     fn rule(&self) -> Option<Box<dyn Rule>> {
         match self {
-            Policy::Rule(name) => by_name(name),
+            Policy::Rule(name) => by_name(name, RULE_SEED),
             Policy::Ours(_, options) => Some(Box::new(Ours::new((**options).clone()))),
             Policy::Plugin => None,
         }
@@ -358,7 +365,7 @@ fn list() -> String {
     }
     text += "\nrules\n";
     for rule in RULES {
-        text += &format!("  {:<12} {}\n", rule.name, rule.about);
+        text += &format!("  {:<14} {}\n", rule.name, rule.about);
     }
-    text + "  plugin       the whole plugin with a ledger in memory; some hundred times slower than `ours`"
+    text + "  plugin         the whole plugin with a ledger in memory; some hundred times slower than `ours`"
 }
