@@ -3,7 +3,10 @@
 
 mod demo;
 mod draw;
+mod graph_tape;
+mod plot;
 mod simnode;
+mod simulate;
 
 use std::process::ExitCode;
 
@@ -23,6 +26,9 @@ enum Order {
     Demo(demo::Args),
     /// Be a lightningd without a network: run plugins, serve lightning-rpc, let the market play.
     Simnode(simnode::Args),
+    /// Play ways to price against each other and against an oracle.
+    #[command(subcommand)]
+    Simulate(simulate::Order),
 }
 
 /// Reads the command line and does what it says.
@@ -30,6 +36,7 @@ pub async fn run() -> ExitCode {
     let done = match Cli::parse().order {
         Order::Demo(args) => demo::run(args).await,
         Order::Simnode(args) => simnode::run(args).await,
+        Order::Simulate(order) => simulate::run(order),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,9 +6,9 @@ use anyhow::Context as _;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::network::{Scenario, Stream, stream};
+use super::network::{Network, Scenario, Stream, stream};
 use super::node::SimNode;
-use super::tape::DAY_MS;
+use super::tape::{DAY_MS, Tape};
 use crate::domain::{ManualClock, Msat, Time};
 use crate::ledger::{FeeOutcomeKind, Ledger};
 use crate::ops::{FeeOutcome, Job, Ops, Settings};
@@ -24,8 +24,13 @@ pub struct Simulation {
 impl Simulation {
     /// Options come from `layers`, as lightningd's configuration would set them.
     pub async fn new(scenario: Scenario, layers: Layers) -> anyhow::Result<Simulation> {
-        let start = scenario.start;
-        let node = Arc::new(SimNode::new(scenario));
+        Simulation::on(Arc::new(Tape::new(Network::draw(scenario))), layers).await
+    }
+
+    /// On a tape that others play as well.
+    pub async fn on(tape: Arc<Tape>, layers: Layers) -> anyhow::Result<Simulation> {
+        let start = tape.network().scenario.start;
+        let node = Arc::new(SimNode::on(tape));
         let clock = Arc::new(ManualClock::at(start));
         let ledger = Ledger::in_memory(node.owner(), start).await?;
         let settings = Settings::new(layers)?;

@@ -5,6 +5,7 @@ pub mod book;
 pub mod channel;
 mod curve;
 pub mod days;
+pub mod graph;
 pub mod law;
 pub mod lightningd;
 pub mod market;

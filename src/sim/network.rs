@@ -98,6 +98,13 @@ impl Default for Scenario {
     }
 }
 
+impl Scenario {
+    /// The day on which everything changes at once, if there is one.
+    pub fn shock_day(&self) -> Option<u32> {
+        story::shock_day(self)
+    }
+}
+
 /// One of our channels before the first payment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Seat {

@@ -114,7 +114,7 @@ impl Frame {
 }
 
 impl Run {
-    pub(super) fn of(market: &Market, days: u32, updates: Vec<u32>) -> Run {
+    pub fn of(market: &Market, days: u32, updates: Vec<u32>) -> Run {
         let earned = (0..days).flat_map(|day| market.earned_on(day)).map(|msat| msat.0).collect();
         Run { days, channels: market.channels.len(), earned, updates, tally: market.tally }
     }

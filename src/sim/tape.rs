@@ -86,6 +86,8 @@ pub struct Tape {
     /// By peer: its channels.
     by_peer: Vec<Vec<u32>>,
     frozen: Vec<Arc<Day>>,
+    /// Nothing is drawn after the frozen days.
+    ends: bool,
 }
 
 impl Tape {
@@ -98,7 +100,7 @@ impl Tape {
         for (place, seat) in (0u32..).zip(&network.seats) {
             by_peer[seat.peer as usize].push(place);
         }
-        Tape { weights: weights.collect(), by_peer, frozen: Vec::new(), network }
+        Tape { weights: weights.collect(), by_peer, frozen: Vec::new(), ends: false, network }
     }
 
     /// Draws the first days once, for those who play them often.
@@ -106,6 +108,18 @@ impl Tape {
     pub fn frozen(mut self, days: u32) -> Tape {
         self.frozen = (0..days).map(|day| Arc::new(self.draw(day))).collect();
         self
+    }
+
+    /// A tape of ready payments, with outages as the network draws them; after its days it is silent.
+    pub fn of_days(network: Arc<Network>, days: Vec<Day>) -> Tape {
+        let mut tape = Tape::new(network);
+        let days = (0u32..).zip(days).map(|(number, mut day)| {
+            day.outages = tape.draw_outages(number);
+            Arc::new(day)
+        });
+        tape.frozen = days.collect();
+        tape.ends = true;
+        tape
     }
 
     pub fn network(&self) -> &Arc<Network> {
@@ -117,7 +131,8 @@ impl Tape {
     }
 
     pub fn day(&self, day: u32) -> Arc<Day> {
-        self.frozen.get(day as usize).cloned().unwrap_or_else(|| Arc::new(self.draw(day)))
+        let drawn = || if self.ends { Arc::default() } else { Arc::new(self.draw(day)) };
+        self.frozen.get(day as usize).cloned().unwrap_or_else(drawn)
     }
 
     fn draw(&self, day: u32) -> Day {
@@ -303,7 +318,7 @@ fn draw_amount(seat: &Seat, amounts: &LogNormal<f64>, rng: &mut ChaCha8Rng) -> u
 }
 
 /// How much of the average traffic there is at this hour of the week.
-fn traffic(at: Time) -> f64 {
+pub(super) fn traffic(at: Time) -> f64 {
     let hour = (at.hour() % 24) as f64;
     let weekend = at.hour_of_week() >= 5 * 24;
     let of_day = 1.0 + 0.45 * ((hour - 10.0) / 24.0 * std::f64::consts::TAU).sin();

@@ -199,3 +199,77 @@ fn the_best_fixed_fee_is_neither_the_lowest_nor_the_highest() {
     let best = earned.iter().max().unwrap();
     assert!(earned[0] < best / 2 && earned[1] < *best && earned[6] < *best, "{earned:?}");
 }
+
+fn tape_of(name: &str, days: u32) -> Arc<Tape> {
+    Arc::new(Tape::new(Network::draw(Kind::by_name(name).unwrap().scenario(1_001))).frozen(days))
+}
+
+fn at_200(name: &str, days: u32) -> (Arc<Tape>, Market) {
+    let tape = tape_of(name, days);
+    let mut market = Market::new(tape.clone());
+    market.set_all(Ppm(200));
+    market.advance(Time(tape.start_of(days).0 - 1));
+    (tape, market)
+}
+
+#[test]
+fn every_scenario_is_the_same_again() {
+    for kind in scenario::KINDS {
+        let [first, second] = [0, 1].map(|_| play_fixed(&tape_of(kind.name, 3), 3, &[Ppm(150); 20]));
+        assert_eq!(first, second, "{}", kind.name);
+        let closed = tape_of(kind.name, 1).day(0).payments.iter().all(|p| p.from != tape::ELSEWHERE && p.choices > 0);
+        assert!(kind.name == "S11" || closed == kind.is_closed(), "{}", kind.name);
+    }
+}
+
+#[test]
+fn a_sink_drains_and_a_dead_market_stands_still() {
+    let share = |market: &Market| {
+        let sum = |of: fn(&channel::SimChannel) -> u64| market.channels.iter().map(of).sum::<u64>() as f64;
+        sum(|c| c.to_us()) / sum(|c| c.capacity)
+    };
+    let (_, sink) = at_200("S3", 30);
+    assert!(share(&sink) < 0.2 && sink.tally.starved > sink.tally.settled / 4, "{} {:?}", share(&sink), sink.tally);
+    let (_, fed) = at_200("S1", 30);
+    assert!(share(&fed) > 2.0 * share(&sink), "{} {}", share(&fed), share(&sink));
+    assert_eq!(at_200("S11", 30).1.tally, market::Tally::default());
+}
+
+#[test]
+fn demand_changes_when_the_scenario_says_so() {
+    let accepted = |tape: &Tape, from: u32, to: u32| {
+        let days: Vec<_> = (from..to).map(|day| tape.day(day)).collect();
+        let mut all: Vec<u32> =
+            days.iter().flat_map(|d| &d.payments).filter(|p| p.choices > 0).map(|p| p.exits[0].reservation).collect();
+        all.sort_unstable();
+        (f64::from(all[all.len() / 2]), all.len())
+    };
+    let war = tape_of("S5", 90);
+    let (before, during, after) = (accepted(&war, 30, 45).0, accepted(&war, 46, 69).0, accepted(&war, 72, 90).0);
+    assert!(during < 0.6 * before && after > 0.65 * before && after < before, "{before} {during} {after}");
+    let day = war.network().scenario.shock_day();
+    assert_eq!(day, Some(45));
+    let regimes = tape_of("S4", 1);
+    assert!(regimes.network().seats.iter().all(|seat| seat.phases.len() >= 3));
+    assert_eq!(regimes.network().seats.last().map(|seat| seat.phases.last().map(|p| p.rate)), Some(Some(0.0)));
+    let whale = tape_of("S10", 3);
+    let wanted = |channel: u32| {
+        (0..3).map(|d| whale.day(d).payments.iter().filter(|p| p.exits[0].channel == channel).count()).sum::<usize>()
+    };
+    assert!(wanted(0) > 3 * wanted(1), "{} {}", wanted(0), wanted(1));
+    let (first, second) = (accepted(&tape_of("N1", 2), 0, 1).0, law::HIGHEST_PPM * 1_000.0);
+    assert!(first > 10.0 * second);
+}
+
+#[test]
+fn held_slots_stop_a_channel_and_a_new_node_has_never_forwarded() {
+    let (tape, market) = at_200("S7", 20);
+    assert!((0..20).map(|day| tape.day(day).jams.len()).sum::<usize>() > 10);
+    let unjammed = Kind::by_name("S7").unwrap().scenario(1_001);
+    let calm = Arc::new(Tape::new(Network::draw(Scenario { jams_per_week: 0.0, ..unjammed })).frozen(20));
+    let seats = calm.network().seats.len();
+    assert!(play_fixed(&calm, 20, &vec![Ppm(200); seats]).tally.starved < market.tally.starved);
+    let virgin = tape_of("S9", 1);
+    assert_eq!(virgin.network().seats.len(), 20);
+    assert!(virgin.network().seats.iter().all(|seat| seat.local.0 == 0 || seat.local == seat.capacity));
+}

@@ -1,18 +1,28 @@
-//! One fee for all channels and for ever: what most nodes do. Looks at nothing.
+//! One rate for all channels and for ever: what an operator does who copies the median of the network. What others charge is not in
+//! the market, so the rate itself is the knob. Never looks at a balance or a forward.
 
-use super::{Quote, Rule};
-use crate::domain::{Msat, Ppm};
-use crate::sim::market::Market;
+use super::{Quote, Rule, quotes};
+use crate::domain::Ppm;
+use crate::sim::Market;
 
-/// The median of what nodes of the public network ask, about.
-pub const MEDIAN_PPM: u32 = 200;
+pub const NAME: &str = "static";
+pub const KNOBS: &[f64] = &[25.0, 50.0, 75.0, 100.0, 150.0, 200.0, 300.0, 400.0, 600.0, 800.0, 1_200.0, 1_800.0];
+pub const TUNED: f64 = 200.0;
 
-#[derive(Clone, Copy, Debug)]
-pub struct Fixed(pub Ppm);
+#[derive(Clone, Debug)]
+pub struct Fixed {
+    ppm: Ppm,
+}
+
+impl Fixed {
+    pub fn new(ppm: f64) -> Fixed {
+        Fixed { ppm: Ppm::rounded(ppm) }
+    }
+}
 
 impl Rule for Fixed {
     fn name(&self) -> &'static str {
-        "static"
+        NAME
     }
 
     fn every_secs(&self) -> i64 {
@@ -20,6 +30,6 @@ impl Rule for Fixed {
     }
 
     fn look(&mut self, market: &Market) -> Vec<Quote> {
-        (0..market.channels.len()).map(|channel| Quote { channel, base: Msat::ZERO, ppm: self.0 }).collect()
+        quotes(market, |_, _| Some(self.ppm))
     }
 }
