@@ -1,16 +1,19 @@
 //! The only SQL: what happened, what was decided, what was learned. One SQLite file, one writer. It never decides anything,
 //! never reads a clock, and never counts a thing twice.
 
+mod accounts;
 mod bulk;
 mod channels;
 mod check;
 mod demand;
 mod fees;
 mod flows;
+mod forward_row;
 mod forwards;
 mod memo;
 mod notes;
 mod open;
+mod orphans;
 mod overrides;
 mod reputation;
 mod rollups;

@@ -69,10 +69,12 @@ impl Ledger {
         }
         claim(path).await.map_err(|error| broken(error.into()))?;
         let mut conn = file(path)
-            .pragma("cache_size", "-8000")
+            // Room for the pages that one batch of catching up changes: what does not fit is written twice.
+            .pragma("cache_size", "-12000")
             .journal_mode(SqliteJournalMode::Wal)
-            // Catching up changes the same pages again and again: collect 16 MB before they are copied to the main file.
-            .pragma("wal_autocheckpoint", "4000")
+            // Catching up changes the same pages again and again: collect 64 MB before they are copied to the main file. What is
+            // more than 16 MB is given back then.
+            .pragma("wal_autocheckpoint", "16000")
             .pragma("journal_size_limit", "16777216")
             .connect()
             .await

@@ -10,8 +10,9 @@ use sqlx::SqliteConnection;
 
 use super::bulk::{Bulk, Cell};
 use super::memo::Memo;
-use super::{signed, transfers};
-use crate::domain::{ChannelId, Forward, ForwardStatus, Scid, Time};
+use super::signed;
+use super::transfers::{self, DAY_MILLIS};
+use crate::domain::{Forward, ForwardStatus, Scid, Time};
 
 const ROLLUPS: Bulk = Bulk {
     head:
@@ -41,8 +42,6 @@ const NODE_HOURS: Bulk = Bulk {
            fees_msat = fees_msat + excluded.fees_msat, failed = failed + excluded.failed,
            local_failed = local_failed + excluded.local_failed, starved = starved + excluded.starved",
 };
-
-const DAY_MILLIS: i64 = 86_400_000;
 
 /// What one or many forwards add; negative where a row takes its part back.
 #[derive(Clone, Copy, Debug, Default)]
@@ -294,19 +293,4 @@ fn int(cell: Cell<'_>) -> i64 {
         Cell::Int(value) => value,
         _ => 0,
     }
-}
-
-/// `yyyy-mm-dd` of a day counted from 1970.
-pub(super) fn date(day: i64) -> String {
-    Time(day.saturating_mul(DAY_MILLIS)).to_string().chars().take(10).collect()
-}
-
-/// The first moment of a day counted from 1970.
-pub(super) fn day_start(day: i64) -> Time {
-    Time(day.saturating_mul(DAY_MILLIS))
-}
-
-/// The account that a channel's fees go to.
-pub(super) fn account_name(channel: ChannelId) -> String {
-    format!("channel/{channel}")
 }

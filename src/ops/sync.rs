@@ -8,8 +8,11 @@ use crate::node::{ForwardPage, NodeError};
 
 /// Rows a page; the node answers such a page in a few milliseconds.
 const PAGE: u64 = 1_000;
-/// Rows that go into the ledger at once: a channel's rows and sums lie together, and their pages are then written once for many.
-const BATCH: usize = 5_000;
+/// New rows that go into the ledger at once. A channel's rows lie together, so a batch writes about a page for every channel that
+/// brought a payment, however many it brought: the more rows, the fewer pages a row.
+const NEW_AT_ONCE: usize = 30_000;
+/// Resolved rows at once. In a backfill they are all there already and nothing is written; but what is there is in memory meanwhile.
+const RESOLVED_AT_ONCE: usize = 5_000;
 /// Old short channel ids that one catch-up asks the node about.
 const NAMES_PER_SYNC: u32 = 50;
 /// Forwards still in flight at the last look that one catch-up asks about again.
@@ -48,9 +51,9 @@ impl Ops {
 
     async fn read_index(&self, index: ForwardIndex, report: &mut SyncReport) -> anyhow::Result<()> {
         let positions = self.ledger.positions().await?;
-        let mut read_to = match index {
-            ForwardIndex::Created => positions.created,
-            ForwardIndex::Updated => positions.updated,
+        let (mut read_to, at_once) = match index {
+            ForwardIndex::Created => (positions.created, NEW_AT_ONCE),
+            ForwardIndex::Updated => (positions.updated, RESOLVED_AT_ONCE),
         };
         let mut batch = Vec::new();
         loop {
@@ -60,7 +63,7 @@ impl Ops {
             read_to = last.unwrap_or(read_to);
             let more = last.is_some() && page.as_ref().is_ok_and(|page| page.len() as u64 >= PAGE);
             let answer = page.map(|page| batch.extend(page));
-            if !batch.is_empty() && (!more || batch.len() >= BATCH) {
+            if !batch.is_empty() && (!more || batch.len() >= at_once) {
                 let recorded = self.ledger.record_forwards(&batch, Some((index, read_to))).await?;
                 report.new += recorded.new;
                 report.changed += recorded.changed;
