@@ -8,11 +8,13 @@ use crate::node::{ForwardPage, NodeError};
 
 /// Rows a page; the node answers such a page in a few milliseconds.
 const PAGE: u64 = 1_000;
-/// New rows that go into the ledger at once. A channel's rows lie together, so a batch writes about a page for every channel that
-/// brought a payment, however many it brought: the more rows, the fewer pages a row.
+/// Rows that go into the ledger at once, to begin with: whoever stops us soon has not read in vain.
+const AT_FIRST: usize = 5_000;
+/// New rows at once in the end. A channel's rows lie together, so a batch writes about a page for every channel that brought a payment,
+/// however many it brought: the more rows, the fewer pages a row.
 const NEW_AT_ONCE: usize = 30_000;
 /// Resolved rows at once. In a backfill they are all there already and nothing is written; but what is there is in memory meanwhile.
-const RESOLVED_AT_ONCE: usize = 5_000;
+const RESOLVED_AT_ONCE: usize = AT_FIRST;
 /// Old short channel ids that one catch-up asks the node about.
 const NAMES_PER_SYNC: u32 = 50;
 /// Forwards still in flight at the last look that one catch-up asks about again.
@@ -51,11 +53,11 @@ impl Ops {
 
     async fn read_index(&self, index: ForwardIndex, report: &mut SyncReport) -> anyhow::Result<()> {
         let positions = self.ledger.positions().await?;
-        let (mut read_to, at_once) = match index {
+        let (mut read_to, most) = match index {
             ForwardIndex::Created => (positions.created, NEW_AT_ONCE),
             ForwardIndex::Updated => (positions.updated, RESOLVED_AT_ONCE),
         };
-        let mut batch = Vec::new();
+        let (mut batch, mut at_once) = (Vec::new(), AT_FIRST);
         loop {
             let page = self.node.forwards(ForwardPage { index, start: read_to + 1, limit: PAGE }).await;
             let last =
@@ -68,6 +70,7 @@ impl Ops {
                 report.new += recorded.new;
                 report.changed += recorded.changed;
                 batch.clear();
+                at_once = most.min(at_once * 2);
             }
             match answer {
                 // A node without this index lists everything by the other one.

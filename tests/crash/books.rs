@@ -18,6 +18,7 @@ const LEFT_OUT: &[(&str, &[&str], &str)] = &[
     ("owner", &["made_at"], "when the file was made"),
     ("channels", &["id", "noted_at"], "row ids follow the order of arrival; when a channel was first seen"),
     ("accounts", &["id"], "row ids follow the order of arrival"),
+    ("transfers", &["id"], "row ids follow the order of arrival"),
     ("scids", &["asked"], "a channel that was seen open needs no question to the node"),
     ("flows", &["*"], "an analysis is as of its moment; closed channels keep theirs"),
     ("memories", &["memory", "at"], "what was learned depends on when somebody looked"),
