@@ -1,12 +1,14 @@
 //! The same program from a terminal. The one place that prints.
 #![expect(clippy::print_stdout, reason = "stdout belongs to the person at the terminal here")]
 
+mod contest;
 mod demo;
 mod draw;
 mod graph_tape;
 mod plot;
 mod simnode;
 mod simulate;
+mod tune;
 
 use std::process::ExitCode;
 

@@ -126,6 +126,11 @@ impl Tape {
         &self.network
     }
 
+    /// Days after which it is silent, if it ever is.
+    pub fn length(&self) -> Option<u32> {
+        self.ends.then(|| u32::try_from(self.frozen.len()).unwrap_or(u32::MAX))
+    }
+
     pub fn start_of(&self, day: u32) -> Time {
         Time(self.network.scenario.start.0 + i64::from(day) * DAY_MS)
     }
