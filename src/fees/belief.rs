@@ -193,6 +193,18 @@ impl Posterior {
         crossing(low, high, |fee| self.demand(fee) <= limit)
     }
 
+    /// The chance that the fee which earns most lies above `fee`; or, if demand has a limit (events per hour), that more
+    /// than that come at `fee`, which asks for a higher one as well.
+    pub(super) fn chance_above(&self, fee: f64, limit: Option<f64>) -> f64 {
+        let odds = odds(fee);
+        let above = |cell: &usize| {
+            let stay = 1.0 / (1.0 + odds[*cell]);
+            // Where demand is inelastic a higher fee earns more.
+            KAPPAS[cell / THETAS] * (1.0 - stay) < 1.0 || limit.is_some_and(|limit| self.rates[*cell] * stay > limit)
+        };
+        (0..CELLS).filter(above).map(|cell| self.weights[cell]).sum::<f64>().clamp(0.0, 1.0)
+    }
+
     /// 10 %, mean and 90 % of theta; the mean is the geometric one.
     pub(super) fn theta(&self) -> [f64; 3] {
         let weights: Vec<f64> =

@@ -86,7 +86,7 @@ impl Block {
 /// Samples are kept by the dozen: three decimals are enough.
 const SHORT: f64 = 0.001;
 
-fn short(value: f64) -> f64 {
+pub(super) fn short(value: f64) -> f64 {
     tidy((value / SHORT).round() / (1.0 / SHORT))
 }
 
