@@ -4,6 +4,7 @@ mod belief;
 mod blocks;
 mod ceiling;
 mod congestion;
+pub mod fitted;
 mod floor;
 mod gossip;
 mod hill_climb;

@@ -8,6 +8,7 @@ mod demand;
 mod fees;
 mod flows;
 mod forwards;
+mod history;
 mod memo;
 mod notes;
 mod open;
@@ -29,6 +30,7 @@ use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 use crate::domain::{ChannelId, Msat, PeerId, Ppm, Time};
 use crate::flow::DaySum;
 
+pub use history::{History, PastForward, PastPrice, ReadError};
 use memo::Memo;
 pub use open::{OpenError, peek};
 

@@ -210,6 +210,7 @@ pub enum Stream {
     Story = 6,
     Jams = 7,
     Score = 8,
+    Backtest = 9,
 }
 
 /// The generator of one stream, at one place (such as a day) of it.
