@@ -170,7 +170,7 @@ fn period(record: &Record, place: &Place, seen: &[(Time, f64)], (from, to): (Tim
     while at < to {
         let next = Time((at.0.div_euclid(3_600_000) + 1) * 3_600_000).min(to);
         if servable(at) {
-            exposure += next.hours_since(at) * record.traffic_at(at);
+            exposure += next.hours_since(at) * record.traffic_at(at) * record.open_at(at);
         }
         at = next;
     }

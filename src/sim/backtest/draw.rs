@@ -26,6 +26,8 @@ const MOST: f64 = 20.0;
 const WEEK_HOURS: usize = 7 * 24;
 /// Payers of one channel before its own ways in count as much as the node's.
 const OWN_SOURCES: f64 = 20.0;
+/// Draws of one way in before it comes from elsewhere.
+const MOST_DRAWS: u32 = 100;
 
 pub(super) fn tape(record: &Record, drawn: &[Drawn], seed: u64) -> Tape {
     let mut artist = Artist { record, rng: stream(seed, Stream::Backtest, 1), sources: Sources::of(record) };
@@ -81,6 +83,8 @@ struct Artist<'a> {
 struct Sources {
     own: Vec<Vec<usize>>,
     doomed: f64,
+    /// The largest factor by which a way in is seen too seldom.
+    unseen: f64,
 }
 
 impl Sources {
@@ -90,7 +94,9 @@ impl Sources {
             own[payer.exit.0 as usize].push(number);
         }
         let doomed = record.payers.iter().filter(|payer| payer.doomed).count();
-        Sources { own, doomed: doomed as f64 / record.payers.len().max(1) as f64 }
+        let ways = 0..u32::try_from(record.places.len()).unwrap_or(u32::MAX);
+        let unseen = ways.map(|from| record.unseen(from)).fold(1.0, f64::max);
+        Sources { own, doomed: doomed as f64 / record.payers.len().max(1) as f64, unseen }
     }
 }
 
@@ -154,14 +160,15 @@ impl Artist<'_> {
         let amount = amount.min(it.holding.capacity.0 / 2);
         let gossip = self.gossip();
         let asked = it.rate(at, amount).max(it.rate(at.plus_hours(-gossip), amount));
-        if bears > asked {
+        let from = self.source(place);
+        if bears > asked && self.record.is_open(from, at) {
             return None;
         }
         let exit = Exit { channel: place, reservation: to_u32_rounded(bears * 1000.0) };
         Some(Payment {
             at,
             amount,
-            from: self.source(place),
+            from,
             exits: [exit; 3],
             choices: 1,
             doomed: self.rng.random_bool(self.sources.doomed),
@@ -181,16 +188,22 @@ impl Artist<'_> {
         Some(own[self.rng.random_range(0..own.len())])
     }
 
+    /// The way in of somebody who came; ways that were often full are seen too seldom, and drawn more often.
     fn source(&mut self, place: u32) -> u32 {
         let own = &self.sources.own[place as usize];
         let trusted = own.len() as f64 / (own.len() as f64 + OWN_SOURCES);
         let payers = &self.record.payers;
-        let number = match self.rng.random_bool(trusted) {
-            true => own[self.rng.random_range(0..own.len())],
-            false => self.rng.random_range(0..payers.len()),
-        };
-        let from = payers[number].from;
-        if from == place { ELSEWHERE } else { from }
+        for _ in 0..MOST_DRAWS {
+            let number = match self.rng.random_bool(trusted) {
+                true => own[self.rng.random_range(0..own.len())],
+                false => self.rng.random_range(0..payers.len()),
+            };
+            let from = payers[number].from;
+            if from != place && self.rng.random_bool((self.record.unseen(from) / self.sources.unseen).min(1.0)) {
+                return from;
+            }
+        }
+        ELSEWHERE
     }
 }
 

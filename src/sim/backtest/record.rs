@@ -16,6 +16,8 @@ const RETRY_SHARE: u64 = 100;
 const RESERVE: i64 = 100;
 /// Where a balance cannot have lasted, money must have come by another way: a tenth of the capacity, or what was missing.
 const REFILL: i64 = 10;
+/// Who comes in where it was nearly always full is not multiplied without end.
+const LEAST_OPEN: f64 = 0.1;
 /// Between two notes of the balances, less than this part of the capacity is what was in flight.
 const IN_FLIGHT: i64 = 50;
 
@@ -27,6 +29,8 @@ pub struct Record {
     pub places: Vec<Place>,
     /// By hour of the week.
     pub traffic: Vec<f64>,
+    /// By hour since the start: share of all payers whose way in to us was open. Of the others we never hear.
+    pub open: Vec<f64>,
     /// In the order of time.
     pub payers: Vec<Payer>,
     pub refills: Vec<Refill>,
@@ -45,8 +49,11 @@ pub struct Place {
     pub local: u64,
     /// Middle of the amounts that left by it, msat.
     pub middle: u64,
-    /// By hour since the start: could it have carried a payment of the middle size?
+    /// By hour since the start: could it have carried a payment of the middle size, out and in?
     pub servable: Vec<bool>,
+    pub enterable: Vec<bool>,
+    /// One over the share of the hours in which it was open for payments in.
+    pub unseen: f64,
 }
 
 /// A payer who chose us.
@@ -137,6 +144,8 @@ impl Record {
             local: 0,
             middle: 0,
             servable: Vec::new(),
+            enterable: Vec::new(),
+            unseen: 1.0,
             holding,
         });
         let mut record = Record {
@@ -144,6 +153,7 @@ impl Record {
             days,
             places: places.collect(),
             traffic: vec![1.0; HOURS_OF_WEEK],
+            open: Vec::new(),
             payers: Vec::new(),
             refills: Vec::new(),
             strays: 0,
@@ -171,6 +181,17 @@ impl Record {
     pub fn traffic_at(&self, at: Time) -> f64 {
         let hour = usize::try_from(at.hour_of_week()).unwrap_or(0);
         self.traffic.get(hour).copied().unwrap_or(1.0)
+    }
+
+    /// Share of the payers whose way in to us was open.
+    pub fn open_at(&self, at: Time) -> f64 {
+        self.open.get(self.hour(at)).copied().unwrap_or(1.0)
+    }
+
+    /// Was that way in open?
+    pub fn is_open(&self, from: u32, at: Time) -> bool {
+        let hour = self.hour(at);
+        self.places.get(from as usize).and_then(|place| place.enterable.get(hour)).copied().unwrap_or(true)
     }
 
     /// Forwards become payers: tries of one payment are one.
@@ -247,6 +268,30 @@ impl Record {
             self.follow(place, &own, start, capacity);
         }
         self.refills.sort_by_key(|refill| refill.at);
+        self.open = self.open_hours();
+    }
+
+    /// How much more of the payers come in by that place than are seen, because it was full at times.
+    pub fn unseen(&self, from: u32) -> f64 {
+        self.places.get(from as usize).map_or(1.0, |place| place.unseen)
+    }
+
+    fn open_hours(&self) -> Vec<f64> {
+        let mut weights = vec![0.0; self.places.len() + 1];
+        for payer in &self.payers {
+            let last = weights.len() - 1;
+            weights[(payer.from as usize).min(last)] += 1.0;
+        }
+        for (from, weight) in (0..).zip(&mut weights) {
+            *weight *= self.unseen(from);
+        }
+        let all: f64 = weights.iter().sum();
+        let hours = 0..self.days as usize * 24;
+        let shut = |hour: usize| {
+            let full = self.places.iter().zip(&weights).filter(move |(place, _)| !place.enterable[hour]);
+            full.map(|(_, weight)| weight).sum::<f64>()
+        };
+        hours.map(|hour| if all > 0.0 { (1.0 - shut(hour) / all).max(LEAST_OPEN) } else { 1.0 }).collect()
     }
 
     /// What forwards do not explain between two notes came or went evenly, hour by hour.
@@ -288,9 +333,11 @@ impl Record {
         let hours = self.days as usize * 24;
         let middle = self.middle_amount(place);
         let enough = capacity / RESERVE + i64::try_from(middle).unwrap_or(i64::MAX / 2);
-        let mut servable = Vec::with_capacity(hours);
+        let (mut servable, mut enterable) = (Vec::with_capacity(hours), Vec::with_capacity(hours));
         for (at, msat) in moves {
-            servable.resize(self.hour(*at).min(hours).max(servable.len()), local >= enough);
+            let hour = self.hour(*at).min(hours).max(servable.len());
+            servable.resize(hour, local >= enough);
+            enterable.resize(hour, capacity - local >= enough);
             if local + msat < 0 && *msat < 0 {
                 let amount = (-(local + msat)).max(capacity / REFILL).min(capacity - local.min(capacity));
                 local += amount;
@@ -300,7 +347,11 @@ impl Record {
             local = (local + msat).min(capacity);
         }
         servable.resize(hours, local >= enough);
-        (self.places[place].servable, self.places[place].middle) = (servable, middle);
+        enterable.resize(hours, capacity - local >= enough);
+        let open = enterable.iter().filter(|open| **open).count() as f64 / hours.max(1) as f64;
+        let place = &mut self.places[place];
+        place.unseen = 1.0 / open.max(LEAST_OPEN);
+        (place.servable, place.enterable, place.middle) = (servable, enterable, middle);
     }
 
     /// Of what left by that place; where little did, of the node.

