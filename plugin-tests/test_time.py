@@ -25,9 +25,9 @@ def alone():
 
 def test_an_accelerated_plugin_earns_what_its_pricing_earns_in_process(tmp_path):
     ours, oracle = alone()
-    node = SimulatedNode(tmp_path / "node", "--scenario", SCENARIO, "--seed", str(SEED), "--fee-ppm", "200", "--quiet",
+    node = SimulatedNode(tmp_path / "node", "--scenario", SCENARIO, "--fee-ppm", "200", "--quiet",
                          "--speed", str(SPEED), "--plugin", str(BINARY),
-                         "--option", f"revenue-ops-db-path={tmp_path / 'revenue_ops.db'}")
+                         "--option", f"revenue-ops-db-path={tmp_path / 'revenue_ops.db'}", seed=SEED)
     try:
         time.sleep(DAYS * DAY / SPEED + 1)
         forwards = node.rpc.call("listforwards")["forwards"]

@@ -161,7 +161,7 @@ impl Artist<'_> {
         let gossip = self.gossip();
         let asked = it.rate(at, amount).max(it.rate(at.plus_hours(-gossip), amount));
         let from = self.source(place);
-        if bears > asked && self.record.is_open(from, at) {
+        if bears > asked && self.record.is_open(from, at, amount) {
             return None;
         }
         let exit = Exit { channel: place, reservation: to_u32_rounded(bears * 1000.0) };

@@ -49,9 +49,10 @@ pub struct Place {
     pub local: u64,
     /// Middle of the amounts that left by it, msat.
     pub middle: u64,
-    /// By hour since the start: could it have carried a payment of the middle size, out and in?
+    /// By hour since the start: could it have carried a payment of the middle size out?
     pub servable: Vec<bool>,
-    pub enterable: Vec<bool>,
+    /// And how much could have come in, msat.
+    pub room: Vec<u64>,
     /// One over the share of the hours in which it was open for payments in.
     pub unseen: f64,
 }
@@ -144,7 +145,7 @@ impl Record {
             local: 0,
             middle: 0,
             servable: Vec::new(),
-            enterable: Vec::new(),
+            room: Vec::new(),
             unseen: 1.0,
             holding,
         });
@@ -188,10 +189,10 @@ impl Record {
         self.open.get(self.hour(at)).copied().unwrap_or(1.0)
     }
 
-    /// Was that way in open?
-    pub fn is_open(&self, from: u32, at: Time) -> bool {
+    /// Was that way in open for that much?
+    pub fn is_open(&self, from: u32, at: Time, amount: u64) -> bool {
         let hour = self.hour(at);
-        self.places.get(from as usize).and_then(|place| place.enterable.get(hour)).copied().unwrap_or(true)
+        self.places.get(from as usize).and_then(|place| place.room.get(hour)).is_none_or(|room| *room >= amount)
     }
 
     /// Forwards become payers: tries of one payment are one.
@@ -288,7 +289,7 @@ impl Record {
         let all: f64 = weights.iter().sum();
         let hours = 0..self.days as usize * 24;
         let shut = |hour: usize| {
-            let full = self.places.iter().zip(&weights).filter(move |(place, _)| !place.enterable[hour]);
+            let full = self.places.iter().zip(&weights).filter(move |(place, _)| place.room[hour] < place.middle);
             full.map(|(_, weight)| weight).sum::<f64>()
         };
         hours.map(|hour| if all > 0.0 { (1.0 - shut(hour) / all).max(LEAST_OPEN) } else { 1.0 }).collect()
@@ -333,11 +334,12 @@ impl Record {
         let hours = self.days as usize * 24;
         let middle = self.middle_amount(place);
         let enough = capacity / RESERVE + i64::try_from(middle).unwrap_or(i64::MAX / 2);
-        let (mut servable, mut enterable) = (Vec::with_capacity(hours), Vec::with_capacity(hours));
+        let (mut servable, mut room) = (Vec::with_capacity(hours), Vec::with_capacity(hours));
+        let left = |local: i64| (capacity - local - capacity / RESERVE).max(0).unsigned_abs();
         for (at, msat) in moves {
             let hour = self.hour(*at).min(hours).max(servable.len());
             servable.resize(hour, local >= enough);
-            enterable.resize(hour, capacity - local >= enough);
+            room.resize(hour, left(local));
             if local + msat < 0 && *msat < 0 {
                 let amount = (-(local + msat)).max(capacity / REFILL).min(capacity - local.min(capacity));
                 local += amount;
@@ -347,11 +349,11 @@ impl Record {
             local = (local + msat).min(capacity);
         }
         servable.resize(hours, local >= enough);
-        enterable.resize(hours, capacity - local >= enough);
-        let open = enterable.iter().filter(|open| **open).count() as f64 / hours.max(1) as f64;
+        room.resize(hours, left(local));
+        let open = room.iter().filter(|room| **room >= middle).count() as f64 / hours.max(1) as f64;
         let place = &mut self.places[place];
         place.unseen = 1.0 / open.max(LEAST_OPEN);
-        (place.servable, place.enterable, place.middle) = (servable, enterable, middle);
+        (place.servable, place.room, place.middle) = (servable, room, middle);
     }
 
     /// Of what left by that place; where little did, of the node.
