@@ -110,7 +110,7 @@ impl fmt::Display for TimeScale {
     }
 }
 
-/// The machine's clock, running faster: demonstrations and tests on a whole node.
+/// The machine's clock, running faster: demonstrations and tests on a whole node. Before its origin it stands still.
 #[derive(Debug)]
 pub struct ScaledClock {
     /// On the machine's clock, and what this one showed then.
@@ -126,7 +126,7 @@ impl ScaledClock {
     }
 
     fn at(&self, machine: Time) -> Time {
-        self.origin.1.plus_hours(machine.hours_since(self.origin.0) * self.scale)
+        self.origin.1.plus_hours(machine.hours_since(self.origin.0).max(0.0) * self.scale)
     }
 }
 
@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn a_scaled_clock_runs_from_its_origin() {
         let clock = ScaledClock::new(600.0, Some((Time(1_000), Time::from_secs(50))));
-        assert_eq!(clock.at(Time(1_000)), Time::from_secs(50));
+        assert_eq!((clock.at(Time(0)), clock.at(Time(1_000))), (Time::from_secs(50), Time::from_secs(50)));
         assert_eq!(clock.at(Time(2_000)), Time::from_secs(650));
     }
 

@@ -33,6 +33,8 @@ use crate::domain::{Clock as _, SystemClock, Time};
 
 /// How often the market is brought up to the clock.
 const TICK: Duration = Duration::from_millis(50);
+/// How long a market that runs faster waits for its plugins: at 60,000 times a second of starting would be most of a day.
+const WARM_UP: Duration = Duration::from_secs(3);
 const GOSSIP_STORE_VERSION: u8 = 16;
 /// All that is played here is this network.
 pub const NETWORK: &str = "regtest";
@@ -110,12 +112,13 @@ impl Lightningd {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(log)?;
         let configs = Configs::open(&network_dir, config.options.clone())?;
         let now = node.now();
+        let warm_up = if config.speed > 1.0 { WARM_UP } else { Duration::ZERO };
         node.market().tell_news();
         Ok(Lightningd {
             config,
             network_dir,
-            began: (Instant::now(), now),
-            began_at: SystemClock.now(),
+            began: (Instant::now() + warm_up, now),
+            began_at: SystemClock.now().plus_hours(warm_up.as_secs_f64() / 3600.0),
             node,
             skipped: AtomicU64::new(0),
             configs: Mutex::new(configs),
