@@ -18,13 +18,13 @@ pub use record::{Record, Unusable};
 pub use recorded::Recorded;
 pub use verdict::{Spread, Thin, Verdict};
 
-use super::channel::Price;
-use super::market::Market;
-use super::oracle::Oracle;
-use super::play::{Run, play_on};
-use super::rules::Rule;
-use super::score::Mark;
-use super::tape::Tape;
+use crate::sim::channel::Price;
+use crate::sim::market::Market;
+use crate::sim::oracle::Oracle;
+use crate::sim::play::{Run, play_on};
+use crate::sim::rules::Rule;
+use crate::sim::score::Mark;
+use crate::sim::tape::Tape;
 use watched::Watched;
 
 /// Tapes that are drawn from each set of parameters.
