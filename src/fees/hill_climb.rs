@@ -1,17 +1,22 @@
 //! Hill climbing: tries two neighbouring fees in turn, learns from the counts, and moves the middle toward what earns most
 //! and what the balance bears. Never reads an earned amount: counts tell the same with a tenth of the noise.
 
+mod learner;
+mod pair;
+
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::belief::{Belief, Posterior, Sample};
-use super::blocks::{self, Block, Seen};
+use super::blocks::{self, Block, Seen, short};
 use super::reason::Phase;
 use super::run_out::Purse;
 use super::{FeeInputs, Memory, Reason, floor, tidy};
 use crate::domain::Time;
+pub use learner::Learner;
+use pair::Pair;
 
 /// Half a day at each fee: a pair is a day, and flips and moves of the middle make two changes a day.
 const BLOCK_HOURS: f64 = 12.0;
@@ -73,6 +78,9 @@ pub(super) struct Climb {
     belief: Belief,
     #[serde(skip)]
     recent: Vec<Sample>,
+    /// The last pairs, oldest first; only shown. Saved apart as well.
+    #[serde(skip)]
+    past: Vec<Pair>,
     dry: Dry,
     purse: Purse,
     /// What the last pair's end aimed at.
@@ -84,6 +92,9 @@ pub(super) struct Climb {
 pub(super) struct Learned<'a> {
     belief: Cow<'a, Belief>,
     recent: Cow<'a, [Sample]>,
+    /// Memories of earlier versions have none.
+    #[serde(default)]
+    past: Cow<'a, [Pair]>,
 }
 
 /// What the current block is for.
@@ -112,6 +123,9 @@ struct Dry {
 struct Aim {
     earns_most: Option<f64>,
     run_out: Option<f64>,
+    /// Where the middle was before its last step. `None`: it has made none since somebody set it.
+    #[serde(default)]
+    from: Option<f64>,
 }
 
 /// Takes in what was observed and says which fee it would ask now. It moves the proportional fee only, so that a base fee
@@ -173,6 +187,7 @@ impl Climb {
             belief: Belief::new(centre + base, block.start),
             block,
             recent: vec![],
+            past: vec![],
             dry: Dry::default(),
             purse: Purse::default(),
             aim: Aim::default(),
@@ -185,7 +200,10 @@ impl Climb {
         block.wash_out(now);
         match before {
             None => Climb::starting(fee.max(1.0), 0.0, block, Step::Hold),
-            Some(climb) => Climb { centre: fee.max(1.0), step: Step::Hold, block, ..climb.clone() },
+            Some(climb) => {
+                let aim = Aim { from: None, ..climb.aim };
+                Climb { centre: fee.max(1.0), step: Step::Hold, block, aim, ..climb.clone() }
+            }
         }
     }
 
@@ -200,16 +218,18 @@ impl Climb {
     }
 
     pub(super) fn learned(&self) -> Learned<'_> {
-        Learned { belief: Cow::Borrowed(&self.belief), recent: Cow::Borrowed(&self.recent) }
+        let (recent, past) = (Cow::Borrowed(self.recent.as_slice()), Cow::Borrowed(self.past.as_slice()));
+        Learned { belief: Cow::Borrowed(&self.belief), recent, past }
     }
 
     pub(super) fn has_learned_since(&self, before: &Climb) -> bool {
-        self.belief != before.belief || self.recent != before.recent
+        self.belief != before.belief || self.recent != before.recent || self.past != before.past
     }
 
     pub(super) fn recall(&mut self, learned: Learned<'_>) {
         self.belief = learned.belief.into_owned();
         self.recent = learned.recent.into_owned();
+        self.past = learned.past.into_owned();
     }
 
     pub(super) fn wake(&mut self, now: Time) {
@@ -279,7 +299,9 @@ impl Climb {
                     _ => None,
                 };
                 let blind = first.is_none() && sample.is_none();
+                let (pair, from) = (Pair::new(i.now, first, sample, surprised.as_ref()), self.centre);
                 self.climb(i, surprised, blind);
+                self.keep(pair, from);
                 if self.is_dry() { self.drift(i) } else { self.begin_pair(i) }
             }
         }
@@ -299,6 +321,15 @@ impl Climb {
         }
     }
 
+    /// Notes for people what a pair brought, and where its step began.
+    fn keep(&mut self, pair: Pair, from: f64) {
+        self.aim.from = Some(from);
+        self.past.push(Pair { moved: short((self.centre / from).ln()), ..pair });
+        if self.past.len() > pair::KEPT {
+            self.past.remove(0);
+        }
+    }
+
     /// Has nobody paid for so long that the price is to blame? Only hours count in which payers could be served.
     fn is_dry(&self) -> bool {
         let Dry { exposure, rate } = self.dry;
@@ -309,6 +340,7 @@ impl Climb {
     /// A little down from where the fee is now, and never up again before somebody pays.
     fn drift(&mut self, i: &FeeInputs) {
         let now_at = self.fee().min(blocks::asked(i));
+        self.aim.from = Some(tidy(now_at));
         self.centre = bounded(now_at * (-DRIFT).exp(), i).min(now_at);
         self.step = Step::Drift;
         self.block = Block::new(i.now, DRIFT_HOURS);
@@ -368,7 +400,7 @@ impl Climb {
         let asked = |effective: f64| (effective - self.base).max(1.0);
         let earns_most = asked(posterior.best_fee(0.0, low, high));
         let run_out = self.purse.price(&posterior, i, low, high).filter(|_| !ample).map(asked);
-        self.aim = Aim { earns_most: Some(tidy(earns_most)), run_out: run_out.map(tidy) };
+        self.aim = Aim { earns_most: Some(tidy(earns_most)), run_out: run_out.map(tidy), from: self.aim.from };
         let wanted = earns_most.max(run_out.unwrap_or(0.0));
         let most = MOVE + (self.delta - DELTA_MIN).max(0.0);
         let up = if run_out.is_some_and(|r| r > earns_most) { most.max(MOVE_RUN_OUT) } else { most };

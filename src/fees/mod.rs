@@ -4,6 +4,7 @@ mod belief;
 mod blocks;
 mod ceiling;
 mod congestion;
+pub mod fitted;
 mod floor;
 mod gossip;
 mod hill_climb;
@@ -19,7 +20,8 @@ pub mod vegas;
 
 use crate::domain::{Channel, Msat, PeerId, Ppm, Time};
 
-pub use memory::{Memory, Saved, debug, recalled, saved, taken_over, woken};
+pub use hill_climb::Learner;
+pub use memory::{Memory, Saved, debug, learner, recalled, saved, taken_over, woken};
 pub use reason::{Phase, Reason, Slots, Verdict, in_words, summary, told};
 
 /// All that a decision looks at. Channels to one peer are priced together, because Core Lightning forwards over any of

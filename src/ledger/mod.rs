@@ -10,6 +10,7 @@ mod fees;
 mod flows;
 mod forward_row;
 mod forwards;
+mod history;
 mod memo;
 mod notes;
 mod open;
@@ -32,6 +33,7 @@ use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 use crate::domain::{ChannelId, Msat, PeerId, Ppm, Time};
 use crate::flow::DaySum;
 
+pub use history::{History, PastForward, PastPrice, ReadError};
 use memo::Memo;
 pub use open::{OpenError, peek};
 

@@ -47,7 +47,7 @@ pub enum OpenError {
 }
 
 /// What is to be told apart before the file may be touched.
-enum Found {
+pub(super) enum Found {
     Nothing,
     /// By its header it is ours; what it says inside is yet to be read.
     Sqlite,
@@ -118,7 +118,7 @@ impl Ledger {
 }
 
 /// Reads the header as plain bytes: SQLite itself may leave files beside the one it looks at.
-fn look_at(path: &Path, name: &str) -> Result<Found, OpenError> {
+pub(super) fn look_at(path: &Path, name: &str) -> Result<Found, OpenError> {
     let broken = |error: std::io::Error| OpenError::Broken { path: name.to_owned(), why: error.to_string() };
     let mut header = Vec::with_capacity(100);
     match File::open(path) {
@@ -149,11 +149,11 @@ fn look_at(path: &Path, name: &str) -> Result<Found, OpenError> {
 }
 
 /// Version of the schema that this program makes.
-fn newest() -> i64 {
+pub(super) fn newest() -> i64 {
     MIGRATIONS.last().map_or(0, |(version, ..)| *version)
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)

@@ -34,12 +34,13 @@ impl Ops {
     pub async fn sync(&self) -> anyhow::Result<SyncReport> {
         let _reading = self.reading.lock().await;
         let mut report = SyncReport::default();
+        let began = self.clock.now();
         self.note_channels_first().await.context("listing the channels")?;
         self.read_index(ForwardIndex::Created, &mut report).await.context("reading new forwards")?;
         self.read_index(ForwardIndex::Updated, &mut report).await.context("reading resolved forwards")?;
         self.read_unresolved(&mut report).await.context("reading forwards that were in flight")?;
         self.name_old_scids().await.context("finding the channels of old forwards")?;
-        self.seen.change(|seen| seen.caught_up = true);
+        self.seen.change(|seen| (seen.caught_up, seen.read_until) = (true, Some(began)));
         if report.pages > 10 {
             tracing::info!(
                 "read {} new and {} resolved forwards in {} pages",

@@ -211,6 +211,7 @@ pub enum Stream {
     Jams = 7,
     Score = 8,
     Oracle = 9,
+    Backtest = 10,
 }
 
 /// The generator of one stream, at one place (such as a day) of it.
