@@ -97,10 +97,10 @@ class Node:
 
 
 class SimulatedNode(Node):
-    def __init__(self, directory, *arguments):
+    def __init__(self, directory, *arguments, seed=7):
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
-        command = [str(BINARY), "simnode", "--lightning-dir", str(self.directory), "--seed", "7", *arguments]
+        command = [str(BINARY), "simnode", "--lightning-dir", str(self.directory), "--seed", str(seed), *arguments]
         self.output = open(self.directory / "simnode.out", "w")
         self.process = subprocess.Popen(command, stdout=self.output, stderr=subprocess.STDOUT)
         network_dir = self.directory / "regtest"

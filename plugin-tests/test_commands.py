@@ -137,6 +137,17 @@ def test_fee_debug(node):
     assert one["channel_id"] == scid
     assert [stage["stage"] for stage in one["stages"]]
     assert all(stage["text"] for stage in one["stages"])
+    learner = one["learner"]
+    assert {"belief", "f_rev_ppm", "f_clear_ppm", "centre_ppm", "delta", "direction", "came_from_ppm", "step", "text",
+            "probability_of_right_direction", "block_ends_at", "pairs"} <= set(learner)
+    for name in ("theta_ppm", "kappa"):
+        interval = learner["belief"][name]
+        assert 0 < interval["low"] <= interval["mean"] <= interval["high"], learner
+    assert learner["belief"]["interval"] == 0.8
+    assert learner["block_ends_at"][:2] == "20" and learner["pairs"] == [], "no pair is over in the first minute"
+    lines = {row["channel_id"]: row["learner"] for row in every["channels"]}
+    assert set(lines) == {c["short_channel_id"] for c in node.channels()}
+    assert all("kappa" in line and "\n" not in line for line in lines.values())
     assert refused(node.rpc.call, "revenue-fee-debug", {"channel_id": "9x9x9"})["code"] == -32602
 
 

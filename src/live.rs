@@ -215,8 +215,10 @@ async fn timers(ops: &Arc<Ops>, pace: Pace, wake: &Notify) {
         tokio::select! {
             biased;
             () = wait_until(when) => {
+                // Intervals count from one beginning to the next: a slow step does not make the next one late.
+                let began = Instant::now();
                 let ok = step(ops, timers[at].job).await;
-                timers[at].ran(Instant::now(), &mut dice);
+                timers[at].ran(began, &mut dice);
                 follow(&mut timers, at, ok, pace);
             }
             () = wake.notified() => timers[2].ask(Instant::now(), pace),

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 
+use crate::domain::time::{TIME_SCALE, TimeScale};
 use crate::domain::{Clock, ScaledClock, SystemClock};
 use crate::ledger::{Ledger, OpenError};
 use crate::live::{self, Backoff, Event, Inbox, Pace};
@@ -30,8 +31,6 @@ type State = watch::Receiver<Stage>;
 /// All that we hear of. No hooks: a payment must never wait for us.
 const TOPICS: [&str; 6] =
     ["forward_event", "channel_state_changed", "channel_opened", "connect", "disconnect", "shutdown"];
-/// Makes time pass faster, on networks where nothing is at stake.
-const TIME_SCALE: &str = "CL_REVENUE_OPS_TIME_SCALE";
 /// Longest wait for the node's first answer, and for the ledger when we stop; lightningd grants more.
 const FIRST_ANSWER: Duration = Duration::from_secs(15);
 const CLOSING: Duration = Duration::from_millis(1500);
@@ -173,7 +172,7 @@ where
     let scale = time_scale(std::env::var(TIME_SCALE).ok().as_deref(), &network)?;
     let clock: Arc<dyn Clock> = match scale {
         None => Arc::new(SystemClock),
-        Some(scale) => Arc::new(ScaledClock::new(scale)),
+        Some(TimeScale { factor, origin }) => Arc::new(ScaledClock::new(factor, origin)),
     };
     let rpc_path = Path::new(&lightning_dir).join(rpc_file);
     let watch = settings.watch();
@@ -182,7 +181,14 @@ where
         Patience { timeout_secs: options.rpc_timeout_seconds, rest_secs: options.rpc_circuit_breaker_seconds }
     };
     let node = Guarded::new(CoreLightning::with_clock(&rpc_path, clock.clone()), clock.clone(), patience);
-    Ok(Wiring { settings, path, rpc_path, node: Arc::new(node), clock, pace: Pace::new(scale) })
+    Ok(Wiring {
+        settings,
+        path,
+        rpc_path,
+        node: Arc::new(node),
+        clock,
+        pace: Pace::new(scale.map(|scale| scale.factor)),
+    })
 }
 
 /// From the node's first answer to its last: what runs as long as the plugin does.
@@ -275,14 +281,14 @@ fn at_home(path: &str, home: Option<PathBuf>) -> anyhow::Result<PathBuf> {
 }
 
 /// How many times as fast as usual time passes.
-fn time_scale(given: Option<&str>, network: &str) -> anyhow::Result<Option<f64>> {
+fn time_scale(given: Option<&str>, network: &str) -> anyhow::Result<Option<TimeScale>> {
     let Some(text) = given.filter(|text| !text.is_empty()) else { return Ok(None) };
     if network == "bitcoin" {
         bail!("{TIME_SCALE} is for test networks; unset it on '{network}'");
     }
-    match text.parse::<f64>() {
-        Ok(scale) if (1.0..=100_000.0).contains(&scale) => Ok(Some(scale)),
-        _ => bail!("{TIME_SCALE}: '{text}' is not allowed; give a number from 1 to 100000"),
+    match text.parse() {
+        Ok(scale) => Ok(Some(scale)),
+        Err(_) => bail!("{TIME_SCALE}: '{text}' is not allowed; give a number from 1 to 1000000"),
     }
 }
 
@@ -308,8 +314,10 @@ mod tests {
     #[test]
     fn time_is_scaled_on_test_networks_only() {
         assert_eq!(time_scale(None, "bitcoin").unwrap(), None);
-        assert_eq!(time_scale(Some("60"), "regtest").unwrap(), Some(60.0));
-        for (text, network) in [("60", "bitcoin"), ("0.5", "regtest"), ("NaN", "regtest"), ("fast", "signet")] {
+        let factor = |text| time_scale(Some(text), "regtest").unwrap().map(|scale| scale.factor);
+        assert_eq!((factor("60"), factor("60@5:7")), (Some(60.0), Some(60.0)));
+        let bad = ["0.5", "NaN", "fast", "60@", "60@5", "60@5:x", "1000001"].map(|text| (text, "signet"));
+        for (text, network) in bad.into_iter().chain([("60", "bitcoin")]) {
             assert!(time_scale(Some(text), network).is_err(), "{text} on {network}");
         }
     }

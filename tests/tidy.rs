@@ -60,7 +60,14 @@ struct File {
 fn files() -> Vec<File> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let all: Vec<_> = paths(&root, "rs").into_iter().map(|path| File::read(&root, &path)).collect();
-    let tests: BTreeSet<String> = all.iter().flat_map(test_files).collect();
+    let mut tests: BTreeSet<String> = all.iter().flat_map(test_files).collect();
+    // What belongs to a test belongs to tests, however deep.
+    let mut fewer = 0;
+    while fewer < tests.len() {
+        fewer = tests.len();
+        let parents: Vec<&File> = all.iter().filter(|file| tests.contains(&file.path)).collect();
+        tests.extend(parents.into_iter().flat_map(|file| modules(&file.text).map(|name| path_of(&file.path, name))));
+    }
     all.into_iter().filter(|file| !tests.contains(&file.path)).collect()
 }
 

@@ -29,6 +29,9 @@ pub(super) struct Args {
     /// The same seed gives the same tape.
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    /// How much of the assumed lack of money on other people's channels there is, in percent; 0: none.
+    #[arg(long, value_name = "PERCENT", default_value_t = 100, value_parser = clap::value_parser!(u32).range(0..=110))]
+    drained: u32,
     /// Where the tape is written; without it only the figures are shown.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -40,7 +43,13 @@ const SHOWN: usize = 10;
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let file = File::open(&args.graph).with_context(|| args.graph.display().to_string())?;
     let map = Gossmap::read(BufReader::new(file)).with_context(|| args.graph.display().to_string())?;
-    let plan = Plan { rank: args.node, payments: args.payments, days: args.days, seed: args.seed };
+    let plan = Plan {
+        rank: args.node,
+        payments: args.payments,
+        days: args.days,
+        seed: args.seed,
+        drained_percent: args.drained,
+    };
     let style = ProgressStyle::with_template("{pos:>9}/{len} payments {bar:40} {eta}");
     let bar = ProgressBar::new(args.payments.into());
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
@@ -112,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_file_that_is_no_graph_is_named() {
-        let args = Args { graph: "/dev/null".into(), node: 1, payments: 1, days: 1, seed: 1, out: None };
+        let args = Args { graph: "/dev/null".into(), node: 1, payments: 1, days: 1, seed: 1, drained: 100, out: None };
         assert!(format!("{:#}", run(&args).unwrap_err()).starts_with("/dev/null: unpacking the graph"));
     }
 
@@ -128,6 +137,7 @@ mod tests {
             payments: number("PAYMENTS").unwrap_or(20_000),
             days: 30,
             seed: number("SEED").unwrap_or(1).into(),
+            drained: number("DRAINED").unwrap_or(100),
             out: std::env::var("OUT").ok().map(Into::into),
         };
         run(&args).unwrap();

@@ -1,12 +1,15 @@
 //! The same program from a terminal. The one place that prints.
 #![expect(clippy::print_stdout, reason = "stdout belongs to the person at the terminal here")]
 
+mod backtest;
+mod contest;
 mod demo;
 mod draw;
 mod graph_tape;
 mod plot;
 mod simnode;
 mod simulate;
+mod tune;
 
 use std::process::ExitCode;
 
@@ -26,6 +29,8 @@ enum Order {
     Demo(demo::Args),
     /// Be a lightningd without a network: run plugins, serve lightning-rpc, let the market play.
     Simnode(simnode::Args),
+    /// Play your own forwards, from the plugin's ledger, under other ways to price.
+    Backtest(backtest::Args),
     /// Play ways to price against each other and against an oracle.
     #[command(subcommand)]
     Simulate(simulate::Order),
@@ -36,6 +41,7 @@ pub async fn run() -> ExitCode {
     let done = match Cli::parse().order {
         Order::Demo(args) => demo::run(args).await,
         Order::Simnode(args) => simnode::run(args).await,
+        Order::Backtest(args) => backtest::run(args).await,
         Order::Simulate(order) => simulate::run(order),
     };
     match done {

@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use anyhow::Context as _;
+
 use crate::domain::{Clock, Ppm, SystemClock, Time};
 use crate::sim::lightningd::{Config, serve};
 use crate::sim::network::{LARGEST, SMALLEST};
-use crate::sim::{Scenario, SimNode};
+use crate::sim::{Kind, Scenario, SimNode};
 
 #[derive(clap::Args, Clone, Debug)]
 pub(super) struct Args {
@@ -19,12 +21,16 @@ pub(super) struct Args {
     /// An option for a plugin, as it would stand in lightningd's configuration file; may be given several times.
     #[arg(long, value_name = "NAME=VALUE", value_parser = option)]
     option: Vec<(String, String)>,
-    /// Seconds of the market in one second; 0: time moves by `sim-advance` only.
+    /// Seconds of the market in one second; 0: time moves by `sim-advance` only. Above 1 this plugin runs as fast, if it is one of
+    /// those that are started here.
     #[arg(long, value_name = "N", default_value_t = 1.0, value_parser = speed)]
     speed: f64,
     /// The same seed gives the same market.
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    /// A scenario of `simulate list` instead of the usual market; it begins at that scenario's time unless --start is given.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["channels", "steady"])]
+    scenario: Option<String>,
     /// How many channels the node has.
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(i64::from(SMALLEST)..=i64::from(LARGEST)))]
     channels: u32,
@@ -46,10 +52,17 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
-    let now = args.start.map_or_else(|| SystemClock.now(), Time::from_secs);
+    let named = args.scenario.as_deref().map(named).transpose()?;
+    let usual_start = named.map_or_else(|| SystemClock.now(), |kind| kind.scenario(args.seed).start);
+    let now = args.start.map_or(usual_start, Time::from_secs);
     let start = now.plus_secs(-i64::from(args.history_days) * 86_400);
-    let usual = Scenario { seed: args.seed, channels: args.channels, start, ..Scenario::default() };
-    let scenario = Scenario { offline: if args.steady { 0.0 } else { usual.offline }, ..usual };
+    let scenario = match named {
+        Some(kind) => Scenario { start, ..kind.scenario(args.seed) },
+        None => {
+            let usual = Scenario { seed: args.seed, channels: args.channels, start, ..Scenario::default() };
+            Scenario { offline: if args.steady { 0.0 } else { usual.offline }, ..usual }
+        }
+    };
     let node = SimNode::new(scenario);
     node.set_all(Ppm(args.fee_ppm));
     node.advance(now);
@@ -61,6 +74,10 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         quiet: args.quiet,
     };
     serve(Arc::new(node), config).await
+}
+
+fn named(name: &str) -> anyhow::Result<&'static Kind> {
+    Kind::by_name(name).with_context(|| format!("there is no scenario '{name}'; `simulate list` shows them"))
 }
 
 fn option(text: &str) -> Result<(String, String), String> {

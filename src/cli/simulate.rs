@@ -3,28 +3,21 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, bail};
 use comfy_table::{CellAlignment, Table, presets};
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
+use super::contest::{Job, Policy, Row, score};
 use super::graph_tape;
 use super::plot;
-use crate::domain::Ppm;
-use crate::options::{self, Layers, Options};
-use crate::sim::oracle::Oracle;
+use super::tune;
+use crate::options::{self, Layers};
 use crate::sim::play::{Film, filmed};
-use crate::sim::rules::ours::Ours;
-use crate::sim::rules::{RULES, Rule, by_name};
+use crate::sim::rules::RULES;
 use crate::sim::scenario::{KINDS, QUICK};
-use crate::sim::score::{Estimate, Mark, Score, paired};
-use crate::sim::{Kind, Network, Run, Set, Simulation, Tape, play};
-
-/// Of rules that leave something to chance.
-const RULE_SEED: u64 = 1;
+use crate::sim::score::{Estimate, Score, paired};
+use crate::sim::{Kind, Set};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Order {
@@ -32,6 +25,8 @@ pub(super) enum Order {
     Run(RunArgs),
     /// Compare settings of one of the plugin's options with its default.
     Sweep(SweepArgs),
+    /// Try the other rules' knobs on training seeds.
+    Tune(tune::Args),
     /// Make a tape from a file of the public network and tell what payers would pay.
     Tape(graph_tape::Args),
     /// Show the scenarios and the rules.
@@ -68,6 +63,9 @@ pub(super) struct RunArgs {
     /// with a ledger in memory.
     #[arg(long, default_value = "ours,static")]
     policy: String,
+    /// Play a tape that `simulate tape` has written, instead of scenarios; more than once for several.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["scenario", "seeds", "set"])]
+    tape: Vec<PathBuf>,
     /// Draw one channel's fee, balance and revenue, on the first tape of the first scenario, as SVG.
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
@@ -85,33 +83,11 @@ pub(super) struct SweepArgs {
     option: String,
 }
 
-/// Somebody who prices.
-#[derive(Clone, Debug)]
-enum Policy {
-    Rule(String),
-    Ours(String, Box<Options>),
-    Plugin,
-}
-
-/// One tape to be played by everybody.
-struct Job {
-    kind: &'static Kind,
-    days: u32,
-    seed: u64,
-}
-
-/// One policy's marks on one kind of scenario.
-struct Row {
-    kind: &'static Kind,
-    days: u32,
-    policy: String,
-    marks: Vec<Mark>,
-}
-
 pub(super) fn run(order: Order) -> anyhow::Result<()> {
     match order {
         Order::Run(args) => compare(&args),
         Order::Sweep(args) => sweep(&args),
+        Order::Tune(args) => tune::run(&args),
         Order::Tape(args) => graph_tape::run(&args),
         Order::List => {
             println!("{}", list());
@@ -122,11 +98,15 @@ pub(super) fn run(order: Order) -> anyhow::Result<()> {
 
 fn compare(args: &RunArgs) -> anyhow::Result<()> {
     let policies: Vec<Policy> = args.policy.split(',').map(Policy::parse).collect::<anyhow::Result<_>>()?;
-    let jobs = args.field.jobs()?;
+    let jobs = if args.tape.is_empty() {
+        args.field.jobs()?
+    } else {
+        args.tape.iter().map(|path| Job::of_file(path, args.field.days)).collect::<anyhow::Result<_>>()?
+    };
     if let (Some(path), Some(job)) = (&args.plot, jobs.first()) {
         draw(path, job, &policies, args.channel)?;
     }
-    report(&args.field, &score(&jobs, &policies, &args.field)?)
+    report(&args.field, &score(&jobs, &policies, args.field.threads())?)
 }
 
 fn sweep(args: &SweepArgs) -> anyhow::Result<()> {
@@ -139,11 +119,11 @@ fn sweep(args: &SweepArgs) -> anyhow::Result<()> {
         policies.push(Policy::Ours(format!("{}={value}", spec.key), Box::new(layers.resolve()?)));
     }
     policies.push(Policy::Ours(format!("{}={} (default)", spec.key, spec.default), Box::default()));
-    report(&args.field, &score(&args.field.jobs()?, &policies, &args.field)?)
+    report(&args.field, &score(&args.field.jobs()?, &policies, args.field.threads())?)
 }
 
 impl Field {
-    fn jobs(&self) -> anyhow::Result<Vec<Job>> {
+    pub(super) fn jobs(&self) -> anyhow::Result<Vec<Job>> {
         let names: Vec<&str> = match self.scenario.as_str() {
             "quick" => QUICK.to_vec(),
             "all" => KINDS.iter().map(|kind| kind.name).collect(),
@@ -158,129 +138,41 @@ impl Field {
         for name in names {
             let kind = Kind::by_name(name.trim())
                 .with_context(|| format!("there is no scenario '{name}'; `simulate list` shows them"))?;
-            let days = self.days.unwrap_or(kind.days);
-            jobs.extend(set.seeds(self.seeds).map(|seed| Job { kind, days, seed }));
+            jobs.extend(set.seeds(self.seeds).map(|seed| Job::of_kind(kind, self.days, seed)));
         }
         Ok(jobs)
     }
 
-    fn threads(&self) -> usize {
+    pub(super) fn is_training(&self) -> bool {
+        self.set == "train"
+    }
+
+    pub(super) fn threads(&self) -> usize {
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         self.threads.unwrap_or(cores).clamp(1, cores)
     }
 }
 
-impl Policy {
-    fn parse(name: &str) -> anyhow::Result<Policy> {
-        match name.trim() {
-            "plugin" => Ok(Policy::Plugin),
-            name if by_name(name, RULE_SEED).is_some() => Ok(Policy::Rule(name.to_owned())),
-            name => bail!("there is no rule '{name}'; `simulate list` shows them"),
-        }
-    }
-
-    fn name(&self) -> &str {
-        match self {
-            Policy::Rule(name) | Policy::Ours(name, _) => name,
-            Policy::Plugin => "plugin",
-        }
-    }
-
-    /// `None`: it is no rule.
-    fn rule(&self) -> Option<Box<dyn Rule>> {
-        match self {
-            Policy::Rule(name) => by_name(name, RULE_SEED),
-            Policy::Ours(_, options) => Some(Box::new(Ours::new((**options).clone()))),
-            Policy::Plugin => None,
-        }
-    }
-
-    fn play(&self, tape: &Arc<Tape>, days: u32) -> anyhow::Result<Run> {
-        if let Some(mut rule) = self.rule() {
-            return Ok(play(tape, days, rule.as_mut()));
-        }
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(async {
-            let simulation = Simulation::on(tape.clone(), Layers::default()).await?;
-            simulation.node.set_all(Ppm(tape.network().scenario.start_ppm));
-            let reports = simulation.run_days(days, |_| ()).await?;
-            let changes: u64 = reports.iter().map(|day| day.fee_changes).sum();
-            // The steps count changes of the whole node; by channel nobody asks.
-            let updates = vec![u32::try_from(changes).unwrap_or(u32::MAX)];
-            Ok(Run::of(&simulation.node.market(), days, updates))
-        })
-    }
-}
-
-impl Job {
-    fn tape(&self) -> Arc<Tape> {
-        Arc::new(Tape::new(Network::draw(self.kind.scenario(self.seed))).frozen(self.days))
-    }
-
-    fn marks(&self, policies: &[Policy]) -> anyhow::Result<Vec<Mark>> {
-        let tape = self.tape();
-        let oracle = Oracle::of(&tape, self.days);
-        let shock = tape.network().scenario.shock_day();
-        let mark = |policy: &Policy| {
-            let run = policy.play(&tape, self.days)?;
-            Ok(Mark::of(self.seed, &run, &oracle.laws_run, shock))
-        };
-        policies.iter().map(mark).collect()
-    }
-}
-
-/// Every policy on every tape; whoever is free takes the next tape.
-fn score(jobs: &[Job], policies: &[Policy], field: &Field) -> anyhow::Result<Vec<Row>> {
-    let style = ProgressStyle::with_template("{pos:>4}/{len} tapes {bar:40} {eta}");
-    let bar = ProgressBar::new(jobs.len() as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-    let work = || {
-        while let Some((place, job)) = {
-            let place = next.fetch_add(1, Ordering::Relaxed);
-            jobs.get(place).map(|job| (place, job))
-        } {
-            let marks = job.marks(policies);
-            done.lock().unwrap_or_else(PoisonError::into_inner).push((place, marks));
-            bar.inc(1);
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 0..field.threads() {
-            scope.spawn(work);
-        }
-    });
-    bar.finish_and_clear();
-    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    done.sort_by_key(|(place, _)| *place);
-    let mut rows: Vec<Row> = Vec::new();
-    for (place, marks) in done {
-        let job = &jobs[place];
-        for (policy, mark) in policies.iter().zip(marks?) {
-            match rows.iter_mut().find(|row| row.kind.name == job.kind.name && row.policy == policy.name()) {
-                Some(row) => row.marks.push(mark),
-                None => {
-                    let policy = policy.name().to_owned();
-                    rows.push(Row { kind: job.kind, days: job.days, policy, marks: vec![mark] });
-                }
-            }
-        }
-    }
-    Ok(rows)
-}
-
 impl Row {
     /// By how much it differs from the last policy of its scenario.
     fn against_last(&self, rows: &[Row]) -> Option<Estimate> {
-        let last = rows.iter().rfind(|row| row.kind.name == self.kind.name)?;
+        let last = rows.iter().rfind(|row| row.name == self.name)?;
         if last.policy == self.policy { None } else { paired(&self.marks, &last.marks) }
+    }
+
+    /// Share of O1, where that is another one.
+    fn of_fixed(&self) -> Option<f64> {
+        let shares: Vec<f64> = self.marks.iter().filter_map(|mark| mark.of_fixed).collect();
+        (self.closed && !shares.is_empty()).then(|| shares.iter().sum::<f64>() / shares.len() as f64)
     }
 
     fn json(&self, rows: &[Row]) -> Value {
         json!({
-            "scenario": self.kind.name,
+            "scenario": self.name,
             "days": self.days,
             "policy": self.policy,
-            "oracle": if self.kind.is_closed() { "O1" } else { "O2" },
+            "oracle": if self.closed && self.of_fixed().is_none() { "O1" } else { "O2" },
+            "share_of_fixed": self.of_fixed(),
             "score": Score::of(&self.marks, self.days),
             "against_last": self.against_last(rows),
             "tapes": self.marks,
@@ -308,6 +200,7 @@ fn table(rows: &[Row]) -> Table {
         "scenario",
         "policy",
         "of oracle %",
+        "of O1 %",
         "95 %",
         "worst (seed)",
         "against last %",
@@ -316,7 +209,7 @@ fn table(rows: &[Row]) -> Table {
         "to 90 %",
         "after shock %",
     ]);
-    for column in 2..10 {
+    for column in 2..11 {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
@@ -328,9 +221,10 @@ fn table(rows: &[Row]) -> Table {
         let range = |e: Estimate| format!("{}..{}", percent(e.low), percent(e.high));
         let against = row.against_last(rows).map(|e| format!("{:+.1} ({})", e.mean * 100.0, range(e)));
         table.add_row([
-            row.kind.name.to_owned(),
+            row.name.clone(),
             row.policy.clone(),
             or_none(score.share.map(|e| percent(e.mean))),
+            or_none(row.of_fixed().map(percent)),
             or_none(score.share.map(range)),
             or_none(score.worst.map(|(seed, share)| format!("{} ({seed})", percent(share)))),
             or_none(against),
@@ -352,8 +246,8 @@ fn draw(path: &PathBuf, job: &Job, policies: &[Policy], channel: usize) -> anyho
     let (name, mut rule) = policy.context("only a rule can be drawn, not the whole plugin")?;
     let mut film = Film { channel, ..Film::default() };
     filmed(&tape, job.days, rule.as_mut(), Some(&mut film));
-    let oracle = Oracle::of(&tape, job.days);
-    let title = format!("{name} on {}, seed {}, channel {channel}", job.kind.name, job.seed);
+    let oracle = job.oracle(&tape);
+    let title = format!("{name} on {}, seed {}, channel {channel}", job.name, job.seed);
     let drawing = plot::svg(&title, &film.frames, &oracle.laws[channel]);
     std::fs::write(path, drawing).with_context(|| format!("writing {}", path.display()))
 }

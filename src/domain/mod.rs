@@ -14,4 +14,4 @@ pub use forward::{Forward, ForwardIndex, ForwardKey, ForwardStatus};
 pub use ids::{ChannelId, PeerId, Scid};
 pub use time::{Clock, ManualClock, ScaledClock, SystemClock, Time};
 pub use units::{Msat, Ppm, Sat, Share};
-pub use view::{Feerate, Identity, NodeView};
+pub use view::{Feerate, Holding, Holdings, Identity, NodeView};

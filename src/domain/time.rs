@@ -1,6 +1,7 @@
 //! Moments and the clock. The only file that reads the system clock.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use chrono::{DateTime, SecondsFormat};
@@ -74,23 +75,64 @@ impl Clock for SystemClock {
     }
 }
 
-/// The machine's clock, running faster from the moment it was made: demonstrations and tests on a whole node.
+/// The environment variable that makes a plugin's time pass faster, on networks where nothing is at stake.
+pub const TIME_SCALE: &str = "CL_REVENUE_OPS_TIME_SCALE";
+
+/// How fast time passes: `FACTOR`, or `FACTOR@MACHINE:SHOWN` for a clock that showed one moment (in milliseconds since 1970) when the
+/// machine's showed the other, so that two processes have the same time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TimeScale {
+    pub factor: f64,
+    pub origin: Option<(Time, Time)>,
+}
+
+const FASTEST: f64 = 1e6;
+
+impl FromStr for TimeScale {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<TimeScale, ()> {
+        let (factor, origin) = text.split_once('@').map_or((text, None), |(factor, origin)| (factor, Some(origin)));
+        let factor = factor.parse().ok().filter(|factor| (1.0..=FASTEST).contains(factor)).ok_or(())?;
+        let time = |text: &str| text.parse().map(Time).map_err(|_| ());
+        let pair = |text: &str| {
+            let (machine, shown) = text.split_once(':').ok_or(())?;
+            Ok((time(machine)?, time(shown)?))
+        };
+        Ok(TimeScale { factor, origin: origin.map(pair).transpose()? })
+    }
+}
+
+impl fmt::Display for TimeScale {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.factor)?;
+        self.origin.map_or(Ok(()), |(machine, shown)| write!(f, "@{}:{}", machine.0, shown.0))
+    }
+}
+
+/// The machine's clock, running faster: demonstrations and tests on a whole node. Before its origin it stands still.
 #[derive(Debug)]
 pub struct ScaledClock {
-    start: Time,
+    /// On the machine's clock, and what this one showed then.
+    origin: (Time, Time),
     scale: f64,
 }
 
 impl ScaledClock {
-    pub fn new(scale: f64) -> ScaledClock {
-        ScaledClock { start: SystemClock.now(), scale }
+    /// Without an origin it starts now, at the machine's time.
+    pub fn new(scale: f64, origin: Option<(Time, Time)>) -> ScaledClock {
+        let now = SystemClock.now();
+        ScaledClock { origin: origin.unwrap_or((now, now)), scale }
+    }
+
+    fn at(&self, machine: Time) -> Time {
+        self.origin.1.plus_hours(machine.hours_since(self.origin.0).max(0.0) * self.scale)
     }
 }
 
 impl Clock for ScaledClock {
     fn now(&self) -> Time {
-        let hours = SystemClock.now().hours_since(self.start);
-        self.start.plus_hours(hours * self.scale)
+        self.at(SystemClock.now())
     }
 }
 
@@ -123,6 +165,20 @@ mod tests {
         // 2024-01-01 00:00 UTC was a Monday.
         assert_eq!(Time::from_secs(1_704_067_200).hour_of_week(), 0);
         assert_eq!(Time::from_secs(1_704_067_200 - 3600).hour_of_week(), 167);
+    }
+
+    #[test]
+    fn a_time_scale_is_read_as_it_is_written() {
+        for text in ["600", "1.5", "60000@1700000000123:1704067200000"] {
+            assert_eq!(text.parse::<TimeScale>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_scaled_clock_runs_from_its_origin() {
+        let clock = ScaledClock::new(600.0, Some((Time(1_000), Time::from_secs(50))));
+        assert_eq!((clock.at(Time(0)), clock.at(Time(1_000))), (Time::from_secs(50), Time::from_secs(50)));
+        assert_eq!(clock.at(Time(2_000)), Time::from_secs(650));
     }
 
     #[test]

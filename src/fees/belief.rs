@@ -30,8 +30,8 @@ const LEVEL_HALF_LIFE_DAYS: f64 = 5.0;
 /// events but most of what is left in hundreds: at this many events a block, the level counts for half.
 const LEVEL_EVENTS: f64 = 10.0;
 /// Exposure hours that the level is assumed to have been watched without any demand, so that one early payment is no boom.
-const LEVEL_PRIOR_HOURS: f64 = 0.1;
-const LEVEL_PRIOR_EVENTS: f64 = 0.5;
+pub(super) const LEVEL_PRIOR_HOURS: f64 = 0.1;
+pub(super) const LEVEL_PRIOR_EVENTS: f64 = 0.5;
 
 /// One block as the learner sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -209,6 +209,29 @@ impl Posterior {
     /// The lowest fee within the bounds at which no more than `limit` events per hour are to be expected.
     pub(super) fn fee_for(&self, limit: f64, low: f64, high: f64) -> f64 {
         crossing(low, high, |fee| self.demand(fee) <= limit)
+    }
+
+    /// The chance that the fee which earns most lies above `fee`; or, if demand has a limit (events per hour), that more
+    /// than that come at `fee`, which asks for a higher one as well.
+    pub(super) fn chance_above(&self, fee: f64, limit: Option<f64>) -> f64 {
+        let odds = odds(fee);
+        let above = |cell: &usize| {
+            let stay = 1.0 / (1.0 + odds[*cell]);
+            // Where demand is inelastic a higher fee earns more.
+            KAPPAS[cell / THETAS] * (1.0 - stay) < 1.0 || limit.is_some_and(|limit| self.rates[*cell] * stay > limit)
+        };
+        (0..CELLS).filter(above).map(|cell| self.weights[cell]).sum::<f64>().clamp(0.0, 1.0)
+    }
+
+    /// Theta and kappa of the curve below which that share of the weight lies.
+    pub(super) fn cell(&self, mark: f64) -> (f64, f64) {
+        let mut sum = 0.0;
+        let found = self.weights.iter().position(|weight| {
+            sum += weight;
+            sum > mark
+        });
+        let cell = found.unwrap_or(CELLS - 1);
+        (GRID.ln_theta[cell % THETAS].exp(), KAPPAS[cell / THETAS])
     }
 
     /// 10 %, mean and 90 % of theta; the mean is the geometric one.

@@ -9,7 +9,7 @@ use crate::domain::{Channel, Msat, Time};
 /// Hours after a change of ours in which payers still route by the old fee.
 pub(super) const WASH_OUT_HOURS: f64 = 3.0;
 /// Of a short block the wash-out takes a third at most.
-const WASH_OUT_SHARE: f64 = 1.0 / 3.0;
+pub(super) const WASH_OUT_SHARE: f64 = 1.0 / 3.0;
 /// A block that could serve less than this share of its time has seen our balance, not the payers.
 const LEAST_EXPOSURE: f64 = 0.2;
 /// Sat that a payment moves where no forward has been seen yet: the usual size on the network.
@@ -86,7 +86,7 @@ impl Block {
 /// Samples are kept by the dozen: three decimals are enough.
 const SHORT: f64 = 0.001;
 
-fn short(value: f64) -> f64 {
+pub(super) fn short(value: f64) -> f64 {
     tidy((value / SHORT).round() / (1.0 / SHORT))
 }
 

@@ -1,18 +1,23 @@
 //! Hill climbing: tries two neighbouring fees in turn, learns from the counts, and moves the middle toward what earns most
 //! and what the balance bears. Never reads an earned amount: counts tell the same with a tenth of the noise.
 
+mod learner;
+mod pair;
+
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::belief::{Belief, Posterior, Sample};
-use super::blocks::{self, Block, Seen};
+use super::blocks::{self, Block, Seen, short};
 use super::reason::Phase;
 use super::run_out::Purse;
 use super::tilt::Tilt;
 use super::{Bid, FeeInputs, Memory, Reason, floor, tidy};
 use crate::domain::Time;
+pub use learner::Learner;
+use pair::Pair;
 
 /// Half a day at each fee: a pair is a day, and flips and moves of the middle make two changes a day.
 const BLOCK_HOURS: f64 = 12.0;
@@ -35,8 +40,11 @@ const MIN_CENTRE: f64 = 0.01;
 const MOVE: f64 = 0.25;
 /// Upward from a channel that runs out.
 const MOVE_RUN_OUT: f64 = 0.40;
-/// Toward the price that the plan of the whole node asks: it knows where the balance goes, and starts are long enough.
-const MOVE_BID: f64 = 0.7;
+/// Toward the price that the plan of the whole node asks, at the end of each block: it follows the balances, which do not wait.
+const MOVE_BID: f64 = 1.0;
+/// Perturbation beside a plan, whose own moves are tries as well.
+const DELTA_PLANNED: f64 = 0.1;
+const DELTA_PLANNED_MIN: f64 = 0.05;
 /// A day without demand lowers the fee by this, in ln.
 const DRIFT: f64 = 0.25;
 const DRIFT_HOURS: f64 = 24.0;
@@ -76,6 +84,9 @@ pub(super) struct Climb {
     belief: Belief,
     #[serde(skip)]
     recent: Vec<Sample>,
+    /// The last pairs, oldest first; only shown. Saved apart as well.
+    #[serde(skip)]
+    past: Vec<Pair>,
     dry: Dry,
     purse: Purse,
     /// What the last pair's end aimed at.
@@ -89,6 +100,9 @@ pub(super) struct Climb {
 pub(super) struct Learned<'a> {
     belief: Cow<'a, Belief>,
     recent: Cow<'a, [Sample]>,
+    /// Memories of earlier versions have none.
+    #[serde(default)]
+    past: Cow<'a, [Pair]>,
 }
 
 /// What the current block is for.
@@ -119,6 +133,9 @@ struct Aim {
     run_out: Option<f64>,
     #[serde(default)]
     bid: Option<f64>,
+    /// Where the middle was before its last step. `None`: it has made none since somebody set it.
+    #[serde(default)]
+    from: Option<f64>,
 }
 
 /// What the plan of the whole node needs to know of one peer.
@@ -127,8 +144,14 @@ pub(super) struct Outlook {
     pub(super) ladder: Vec<(f64, f64)>,
     /// Msat a day that come in by other ways than forwards; negative: that leave.
     pub(super) inflow: f64,
+    /// Msat that forwards have brought and taken lately, and their share of all that came.
+    pub(super) brought: f64,
+    pub(super) left: f64,
+    pub(super) forwarded: f64,
     /// Plainly not running out, whatever the sums say.
     pub(super) ample: bool,
+    /// What the base fee adds for the payer, ppm.
+    pub(super) base: f64,
 }
 
 /// What is believed of the peer's demand and known of its balance. A peer without a memory has its prior.
@@ -145,7 +168,16 @@ pub(super) fn outlook(i: &FeeInputs) -> Outlook {
     let msat_per_event = 24.0 * climb.purse.payment(&i.market.amounts);
     let mut ladder = climb.belief.posterior(&climb.recent, i.now).ladder(low, high);
     ladder.iter_mut().for_each(|rung| rung.1 *= msat_per_event);
-    Outlook { ladder, inflow: climb.purse.other_inflow(i.capacity()), ample: climb.purse.ample }
+    let (purse, (brought, left)) = (&climb.purse, climb.purse.forwards());
+    Outlook {
+        ladder,
+        inflow: purse.other_inflow(i.capacity()),
+        brought: brought * i.capacity(),
+        left: left * i.capacity(),
+        forwarded: purse.forwarded(),
+        ample: purse.ample,
+        base: climb.base,
+    }
 }
 
 /// Takes in what was observed and says which fee it would ask now. It moves the proportional fee only, so that a base fee
@@ -161,19 +193,18 @@ pub(super) fn stage(memory: &mut Memory, i: &FeeInputs, why: &mut Vec<Reason>) -
     }
     climb.base = base_rate(i);
     climb.purse.observe(i);
-    if i.bid.is_some() {
-        climb.tilt.follow(i.local_share(), i.now);
-    }
+    climb.tilt.follow(i.bid().map(|_| i.local_share()), i.now);
     // While the peer is away, nothing is tried and nothing learned.
     if i.channels.iter().any(|c| c.connected) {
         climb.block.observe(&seen, i);
         if i.now >= climb.block.until {
             climb.turn(i, told);
+            climb.follow_plan(i);
         }
     }
     let fee = climb.fee();
     why.push(climb.reason(fee));
-    why.extend(i.bid.map(|bid| climb.bid_reason(bid, i)));
+    why.extend(i.bid.filter(|bid| bid.holds).map(|bid| climb.bid_reason(bid, i)));
     memory.climb = Some(climb);
     memory.seen_until = memory.seen_until.max(i.observed.to);
     memory.sendable = tidy(blocks::sendable(i));
@@ -197,7 +228,8 @@ impl Climb {
         // Their first blocks have different lengths, so that neither we nor the network turn all fees in the same half hour.
         let share = f64::from(i.peer.0[31]) / f64::from(u8::MAX);
         let block = Block::new(i.now, BLOCK_HOURS * f64::midpoint(1.0, share));
-        Climb { pairs, purse, ..Climb::starting(centre, base, block, Step::First) }
+        let delta = if i.bid().is_some() { DELTA_PLANNED } else { DELTA_MAX };
+        Climb { pairs, purse, delta, ..Climb::starting(centre, base, block, Step::First) }
     }
 
     fn starting(centre: f64, base: f64, block: Block, step: Step) -> Climb {
@@ -211,6 +243,7 @@ impl Climb {
             belief: Belief::new(centre + base, block.start),
             block,
             recent: vec![],
+            past: vec![],
             dry: Dry::default(),
             purse: Purse::default(),
             aim: Aim::default(),
@@ -224,13 +257,16 @@ impl Climb {
         block.wash_out(now);
         match before {
             None => Climb::starting(fee.max(1.0), 0.0, block, Step::Hold),
-            Some(climb) => Climb { centre: fee.max(1.0), step: Step::Hold, block, ..climb.clone() },
+            Some(climb) => {
+                let aim = Aim { from: None, ..climb.aim };
+                Climb { centre: fee.max(1.0), step: Step::Hold, block, aim, ..climb.clone() }
+            }
         }
     }
 
     /// What is read back may have been written by another version: numbers that would turn a step round are put right.
     fn within_reason(self) -> Climb {
-        let (centre, delta) = (self.centre.max(MIN_CENTRE), self.delta.clamp(DELTA_MIN, DELTA_MAX));
+        let (centre, delta) = (self.centre.max(MIN_CENTRE), self.delta.clamp(DELTA_PLANNED_MIN, DELTA_MAX));
         Climb { centre, delta, info: self.info.max(0.0), ..self }
     }
 
@@ -239,16 +275,18 @@ impl Climb {
     }
 
     pub(super) fn learned(&self) -> Learned<'_> {
-        Learned { belief: Cow::Borrowed(&self.belief), recent: Cow::Borrowed(&self.recent) }
+        let (recent, past) = (Cow::Borrowed(self.recent.as_slice()), Cow::Borrowed(self.past.as_slice()));
+        Learned { belief: Cow::Borrowed(&self.belief), recent, past }
     }
 
     pub(super) fn has_learned_since(&self, before: &Climb) -> bool {
-        self.belief != before.belief || self.recent != before.recent
+        self.belief != before.belief || self.recent != before.recent || self.past != before.past
     }
 
     pub(super) fn recall(&mut self, learned: Learned<'_>) {
         self.belief = learned.belief.into_owned();
         self.recent = learned.recent.into_owned();
+        self.past = learned.past.into_owned();
     }
 
     pub(super) fn wake(&mut self, now: Time) {
@@ -319,7 +357,9 @@ impl Climb {
                     _ => None,
                 };
                 let blind = first.is_none() && sample.is_none();
+                let (pair, from) = (Pair::new(i.now, first, sample, surprised.as_ref()), self.centre);
                 self.climb(i, surprised, blind);
+                self.keep(pair, from);
                 if self.is_dry() { self.drift(i) } else { self.begin_pair(i) }
             }
         }
@@ -339,6 +379,15 @@ impl Climb {
         }
     }
 
+    /// Notes for people what a pair brought, and where its step began.
+    fn keep(&mut self, pair: Pair, from: f64) {
+        self.aim.from = Some(from);
+        self.past.push(Pair { moved: short((self.centre / from).ln()), ..pair });
+        if self.past.len() > pair::KEPT {
+            self.past.remove(0);
+        }
+    }
+
     /// Has nobody paid for so long that the price is to blame? Only hours count in which payers could be served.
     fn is_dry(&self) -> bool {
         let Dry { exposure, rate } = self.dry;
@@ -349,6 +398,7 @@ impl Climb {
     /// A little down from where the fee is now, and never up again before somebody pays.
     fn drift(&mut self, i: &FeeInputs) {
         let now_at = self.fee().min(blocks::asked(i));
+        self.aim.from = Some(tidy(now_at));
         self.centre = bounded(now_at * (-DRIFT).exp(), i).min(now_at);
         self.step = Step::Drift;
         self.block = Block::new(i.now, DRIFT_HOURS);
@@ -357,7 +407,8 @@ impl Climb {
     fn begin_pair(&mut self, i: &FeeInputs) {
         self.pairs = self.pairs.wrapping_add(1);
         self.step = Step::First;
-        self.delta = tidy((DELTA_MAX / (1.0 + self.info / DELTA_INFO).powf(0.25)).max(DELTA_MIN));
+        let (most, least) = if i.bid().is_some() { (DELTA_PLANNED, DELTA_PLANNED_MIN) } else { (DELTA_MAX, DELTA_MIN) };
+        self.delta = tidy((most / (1.0 + self.info / DELTA_INFO).powf(0.25)).max(least));
         self.block = Block::new(i.now, self.block_hours(i.tuning.updates_per_day));
     }
 
@@ -407,12 +458,13 @@ impl Climb {
         let (low, high) = (bounded(0.0, i) + self.base, bounded(f64::INFINITY, i) + self.base);
         let asked = |effective: f64| (effective - self.base).max(1.0);
         let earns_most = asked(posterior.best_fee(0.0, low, high));
-        let bid = i.bid.map(|bid| bid.fee);
+        let bid = i.bid();
         // The plan knows better what becomes of the balance.
         let run_out = self.purse.price(&posterior, i, low, high).filter(|_| !ample && bid.is_none()).map(asked);
-        self.aim = Aim { earns_most: Some(tidy(earns_most)), run_out: run_out.map(tidy), bid };
-        let wanted = bid.unwrap_or(earns_most.max(run_out.unwrap_or(0.0)));
-        let most = if bid.is_some() { MOVE_BID } else { MOVE + (self.delta - DELTA_MIN).max(0.0) };
+        let from = self.aim.from;
+        self.aim = Aim { earns_most: Some(tidy(earns_most)), run_out: run_out.map(tidy), bid, from };
+        let wanted = earns_most.max(run_out.unwrap_or(0.0));
+        let most = MOVE + (self.delta - DELTA_MIN).max(0.0);
         let up = if run_out.is_some_and(|r| r > earns_most) { most.max(MOVE_RUN_OUT) } else { most };
         let moved = match surprise {
             Some(Surprise::Price { up: true }) => MOVE,
@@ -420,6 +472,14 @@ impl Climb {
             _ if blind => (bid.or(run_out).unwrap_or(0.0) / self.centre).ln().clamp(0.0, up),
             _ => (wanted / self.centre).ln().clamp(-most, up),
         };
+        self.centre = bounded(self.centre * moved.exp(), i);
+    }
+
+    /// Where there is a plan, the middle is its price; what was learned speaks through it.
+    fn follow_plan(&mut self, i: &FeeInputs) {
+        let Some(bid) = i.bid().filter(|_| matches!(self.step, Step::First | Step::Second { .. })) else { return };
+        self.aim.bid = Some(bid);
+        let moved = (bid / self.centre).ln().clamp(-MOVE_BID, MOVE_BID);
         self.centre = bounded(self.centre * moved.exp(), i);
     }
 

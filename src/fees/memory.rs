@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::congestion::Episode;
 use super::gossip::Pending;
 use super::hill_climb::Climb;
-use super::{FeeInputs, Reason, tidy};
+use super::{FeeInputs, Learner, Reason, tidy};
 use crate::domain::{ChannelId, Ppm, Time};
 
 /// What is remembered from one decision to the next; the step that made it saves it, by [`saved`].
@@ -169,6 +169,11 @@ pub fn woken(memory: &Memory, now: Time) -> Memory {
         climb.wake(now);
     }
     memory
+}
+
+/// What the learner believes and is about to do; `None` before the first decision.
+pub fn learner(memory: &Memory) -> Option<Learner> {
+    memory.climb.as_ref().map(|climb| climb.learner(memory.seen_until))
 }
 
 /// What `revenue-fee-debug` shows of a peer.

@@ -5,6 +5,7 @@ mod bid_price;
 mod blocks;
 mod ceiling;
 mod congestion;
+pub mod fitted;
 mod floor;
 mod gossip;
 mod hill_climb;
@@ -22,8 +23,9 @@ pub mod vegas;
 
 use crate::domain::{Channel, Msat, PeerId, Ppm, Time};
 
-pub use memory::{Memory, Saved, debug, recalled, saved, taken_over, woken};
-pub use plan::{Bid, Pair, Plan, PlanInputs, Planned, plan};
+pub use hill_climb::Learner;
+pub use memory::{Memory, Saved, debug, learner, recalled, saved, taken_over, woken};
+pub use plan::{Bid, Plan, PlanInputs, Planned, plan};
 pub use reason::{Phase, Reason, Slots, Verdict, in_words, summary, told};
 
 /// All that a decision looks at. Channels to one peer are priced together, because Core Lightning forwards over any of
@@ -142,6 +144,11 @@ impl Tuning {
 }
 
 impl FeeInputs<'_> {
+    /// The plan's price, where the peer is priced by it.
+    fn bid(&self) -> Option<f64> {
+        self.bid.filter(|bid| bid.holds).map(|bid| bid.fee)
+    }
+
     /// The fee that the network knows: that of the largest channel, where channels differ; a new one has not been asked.
     fn published(&self) -> Ppm {
         let known = |c: &Channel| self.memory.is_some_and(|m| m.knows(&c.channel_id));

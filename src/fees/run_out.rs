@@ -36,6 +36,11 @@ pub(super) struct Purse {
     /// Share of the capacity that came since, by forwards.
     #[serde(default)]
     came: f64,
+    /// Shares that came and left by forwards, discounted like `inflow`.
+    #[serde(default)]
+    brought: f64,
+    #[serde(default)]
+    left: f64,
     /// What came by other ways, net: rebalances, payments to us and by us. Discounted like `inflow`.
     #[serde(default)]
     other: f64,
@@ -78,6 +83,16 @@ impl Purse {
         if self.inflow_hours > 0.0 { 24.0 * capacity * self.other / self.inflow_hours } else { 0.0 }
     }
 
+    /// Shares of the capacity that forwards have brought and taken lately.
+    pub(super) fn forwards(&self) -> (f64, f64) {
+        (self.brought + self.came, self.left + self.out)
+    }
+
+    /// The share of what comes in that forwards bring; all of it as long as nothing came.
+    pub(super) fn forwarded(&self) -> f64 {
+        if self.inflow > 0.0 { 1.0 - (self.other / self.inflow).clamp(0.0, 1.0) } else { 1.0 }
+    }
+
     /// Counts the balance at the end of a pair. Says whether the channel is plainly not running out.
     pub(super) fn count(&mut self, i: &FeeInputs) -> bool {
         let now = Counted { at: i.now, share: tidy(i.local_share()), capacity: i.capacity() };
@@ -89,6 +104,8 @@ impl Purse {
         let kept = 0.5_f64.powf(hours / 24.0 / INFLOW_HALF_LIFE_DAYS);
         let came = (now.share - before.share + out).max(0.0);
         self.inflow = tidy(kept * self.inflow + came);
+        self.brought = tidy(kept * self.brought + by_forwards);
+        self.left = tidy(kept * self.left + out);
         self.other = tidy(kept * self.other + now.share - before.share + out - by_forwards);
         self.inflow_hours = tidy(kept * self.inflow_hours + hours);
         (self.payments, self.msat) = (tidy(kept * self.payments), (kept * self.msat).round());

@@ -96,7 +96,7 @@ impl Scene {
         let channels = self.channels.iter().collect();
         let peers = [Planned { peer: peer(), channels, memory: self.memory.as_ref() }];
         let (market, tuning) = (&self.market, &self.tuning);
-        plan(&PlanInputs { now: self.now, peers: &peers, pairs: &[], market, tuning })
+        plan(&PlanInputs { now: self.now, peers: &peers, market, tuning })
     }
 
     /// Half an hour later, with the fee as decided if it was to be set.
@@ -559,7 +559,7 @@ fn a_memory_from_before_plans_is_read() {
     let climb = old["climb"].as_object_mut().unwrap();
     assert!(climb.remove("tilt").is_some());
     assert!(climb["aim"].as_object_mut().unwrap().remove("bid").is_some());
-    for name in ["came", "other", "ample", "payments", "msat"] {
+    for name in ["came", "brought", "left", "other", "ample", "payments", "msat"] {
         assert!(climb["purse"].as_object_mut().unwrap().remove(name).is_some(), "{name}");
     }
     let old = recalled(&old.to_string(), text.learned.as_deref()).unwrap();

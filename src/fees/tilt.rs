@@ -9,7 +9,7 @@ use crate::domain::Time;
 /// The share of local balance that a channel is steered to: a little below the middle, because what is ours earns nothing lying.
 const TARGET: f64 = 0.4;
 /// What a day at an empty channel adds to the logarithm of the price, per share that is missing.
-const GAIN: f64 = 0.3;
+const GAIN: f64 = 0.1;
 /// What a day takes off the correction itself: old errors are forgotten in ten days.
 const LEAK: f64 = 0.1;
 /// Bounds of the correction, as logarithms. Down it helps less: a full channel needs payers, not a price of nothing.
@@ -27,8 +27,12 @@ pub(super) struct Tilt {
 }
 
 impl Tilt {
-    /// Follows the balance up to now.
-    pub(super) fn follow(&mut self, local_share: f64, now: Time) {
+    /// Follows the share of local balance up to now; `None`: the balance is not planned with, and nothing is corrected.
+    pub(super) fn follow(&mut self, local_share: Option<f64>, now: Time) {
+        let Some(local_share) = local_share else {
+            *self = Tilt::default();
+            return;
+        };
         let days = self.at.map_or(0.0, |at| (now.hours_since(at) / 24.0).clamp(0.0, LONGEST_DAYS));
         let drift = GAIN * (TARGET - local_share) - LEAK * self.x;
         *self = Tilt { at: Some(now), x: tidy((self.x + days * drift).clamp(LEAST, MOST)) };

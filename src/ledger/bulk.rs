@@ -4,8 +4,11 @@
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments as _, AssertSqlSafe, Encode, Sqlite, SqliteConnection, Type};
 
+/// Rows of one statement at most.
+pub(super) const MOST: usize = 128;
+
 /// Rows per statement: powers of two, so that any number of rows needs few statements and few prepared forms.
-const SIZES: [usize; 8] = [128, 64, 32, 16, 8, 4, 2, 1];
+const SIZES: [usize; 8] = [MOST, 64, 32, 16, 8, 4, 2, 1];
 
 /// One value of a row.
 #[derive(Clone, Copy, Debug)]

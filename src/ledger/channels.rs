@@ -5,7 +5,7 @@ use sqlx::SqliteConnection;
 
 use super::memo::{Memo, Named};
 use super::rollups::Deltas;
-use super::{Ledger, forwards, transfers};
+use super::{Ledger, orphans, transfers};
 use crate::domain::ChannelName;
 use crate::domain::{Channel, ChannelId, PeerId, Scid, Time};
 
@@ -27,7 +27,7 @@ impl Ledger {
                 fresh.extend(attach(&mut tx, &mut memo, scid, id).await?);
             }
         }
-        count_orphans(&mut tx, &mut memo, &fresh).await?;
+        orphans::adopt(&mut tx, &mut memo, &fresh).await?;
         tx.commit().await?;
         writer.memo = Some(memo);
         Ok(())
@@ -59,7 +59,7 @@ impl Ledger {
                 None => {
                     let id = known_channel(&mut tx, &mut memo, name.channel_id, name.peer, None).await?;
                     let fresh = attach(&mut tx, &mut memo, scid, id).await?;
-                    count_orphans(&mut tx, &mut memo, &Vec::from_iter(fresh)).await?;
+                    orphans::adopt(&mut tx, &mut memo, &Vec::from_iter(fresh)).await?;
                 }
             }
         }
@@ -198,16 +198,4 @@ async fn merge(conn: &mut SqliteConnection, memo: &mut Memo, was: ChannelId, to:
     memo.ids.remove(&from);
     memo.scids.values_mut().filter(|id| **id == from).for_each(|id| *id = to);
     transfers::move_postings(conn, memo, was, into).await
-}
-
-/// Failures toward an scid count for nobody until the scid is known to be a channel of ours; from now on these do.
-pub(super) async fn count_orphans(conn: &mut SqliteConnection, memo: &mut Memo, fresh: &[Scid]) -> anyhow::Result<()> {
-    if fresh.is_empty() {
-        return Ok(());
-    }
-    let mut deltas = Deltas::default();
-    for forward in forwards::adopt(conn, fresh).await? {
-        deltas.adopt(&forward, memo)?;
-    }
-    deltas.write(conn, memo).await
 }

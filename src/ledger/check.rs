@@ -4,7 +4,7 @@
 
 use sqlx::{Connection as _, SqliteConnection};
 
-use super::transfers::ROUTING;
+use super::accounts::ROUTING;
 use super::{Ledger, LedgerCheck, unsigned};
 use crate::domain::Time;
 
@@ -48,9 +48,9 @@ impl LedgerCheck {
 
 async fn accounts(conn: &mut SqliteConnection, check: &mut LedgerCheck) -> anyhow::Result<()> {
     check.sum_of_accounts_msat = sqlx::query_scalar(
-        "SELECT COALESCE(SUM((SELECT COALESCE(SUM(amount_msat), 0) FROM transfers WHERE to_account = accounts.id)
-                           - (SELECT COALESCE(SUM(amount_msat), 0) FROM transfers WHERE from_account = accounts.id)), 0)
-         FROM accounts",
+        "SELECT COALESCE(SUM(amount_msat * ((to_account IN (SELECT id FROM accounts))
+                                          - (from_account IN (SELECT id FROM accounts)))), 0)
+         FROM transfers",
     )
     .fetch_one(&mut *conn)
     .await?;

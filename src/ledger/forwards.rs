@@ -1,21 +1,27 @@
 //! Single forwards: each once, by channel and HTLC id, from whichever side it arrives first. They are the subsidiary ledger behind
 //! all sums, which change in the same transaction. A status only moves forward, and an outcome is never replaced by another.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::fmt::Write as _;
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Deref;
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection};
+use sqlx::SqliteConnection;
 
-use super::bulk::{Bulk, Cell};
+use super::bulk::{Bulk, MOST};
+use super::forward_row::{cells, forward, stored};
 use super::memo::Memo;
-use super::rollups::{Deltas, is_orphan, known_at, needed};
-use super::{Ledger, Positions, Recorded, channels, signed, unsigned};
-use crate::domain::ForwardIndex;
-use crate::domain::{Forward, ForwardKey, ForwardStatus, Msat, Scid, Time};
+use super::rollups::{Deltas, is_orphan, needed};
+use super::{Ledger, Positions, Recorded, channels, orphans, signed, unsigned};
+use crate::domain::{Forward, ForwardIndex, ForwardKey, Scid, Time};
 
-const FORWARDS: Bulk = Bulk {
+/// New rows. A failure ends the whole transaction, so no statement need be undone alone: FAIL spares SQLite the copy of every page
+/// that it would keep for that, a copy per channel and batch.
+const NEW: Bulk = Bulk {
+    head: "INSERT OR FAIL INTO forwards (in_scid, in_htlc, out_scid, in_msat, out_msat, fee_msat, status, failcode, received,
+           resolved, created, updated, known_at, orphan)",
+    tail: "",
+};
+
+const CHANGED: Bulk = Bulk {
     head: "INSERT OR REPLACE INTO forwards (in_scid, in_htlc, out_scid, in_msat, out_msat, fee_msat, status, failcode, received,
            resolved, created, updated, known_at, orphan)",
     tail: "",
@@ -24,10 +30,31 @@ const FORWARDS: Bulk = Bulk {
 /// A row without the node's counter is kept this long behind the list, which may still bring the counter.
 const LIST_LAG_MILLIS: i64 = 86_400_000;
 
+/// Rows that are looked for in one query: rows weigh much more than the forwards that are made of them.
+const LOOKED_FOR: usize = 1_000;
+
 /// What a batch makes of one forward.
-struct Line {
-    before: Option<Forward>,
-    after: Forward,
+struct Line<'a> {
+    /// Boxed, because in a backfill there is none.
+    before: Option<Box<Forward>>,
+    after: After<'a>,
+}
+
+/// As one account told it, or joined of several.
+enum After<'a> {
+    Told(&'a Forward),
+    Joined(Box<Forward>),
+}
+
+impl Deref for After<'_> {
+    type Target = Forward;
+
+    fn deref(&self) -> &Forward {
+        match self {
+            After::Told(forward) => forward,
+            After::Joined(forward) => forward,
+        }
+    }
 }
 
 impl Ledger {
@@ -40,7 +67,7 @@ impl Ledger {
         let mut writer = self.writer().await?;
         let mut memo = writer.take_memo().await?;
         let mut tx = writer.begin().await?;
-        let lines = fold(&mut tx, &memo, batch).await?;
+        let lines = fold(&mut tx, &mut memo, batch).await?;
         make_known(&mut tx, &mut memo, &lines).await?;
         let recorded = write(&mut tx, &mut memo, &lines).await?;
         let listed = matches!(read_to, Some((ForwardIndex::Created, _)));
@@ -113,29 +140,25 @@ impl Ledger {
     }
 }
 
-/// The batch as one line per forward: what is there, and what it becomes.
-async fn fold(
-    conn: &mut SqliteConnection,
-    memo: &Memo,
-    batch: &[Forward],
-) -> anyhow::Result<HashMap<ForwardKey, Line>> {
-    let mut lines = HashMap::with_capacity(batch.len());
-    for forward in find(conn, batch).await? {
-        lines.insert(forward.key, Line { before: Some(forward.clone()), after: forward });
-    }
-    for forward in batch {
-        match lines.entry(forward.key) {
-            Entry::Occupied(mut line) => {
-                let after = &mut line.get_mut().after;
-                *after = joined(after, forward);
-            }
-            Entry::Vacant(_) if memo.marks.dropped(forward) => {}
-            Entry::Vacant(line) => {
-                line.insert(Line { before: None, after: forward.clone() });
-            }
+/// The batch as one line per forward that it changes, in the order of the keys: what is there, and what it becomes.
+async fn fold<'a>(conn: &mut SqliteConnection, memo: &mut Memo, batch: &'a [Forward]) -> anyhow::Result<Vec<Line<'a>>> {
+    let mut found: HashMap<ForwardKey, Forward> =
+        find(conn, memo, batch).await?.into_iter().map(|forward| (forward.key, forward)).collect();
+    let mut sorted: Vec<&Forward> = batch.iter().collect();
+    sorted.sort_by_key(|forward| stored(forward.key));
+    let mut lines: Vec<Line<'a>> = Vec::with_capacity(sorted.len());
+    for forward in sorted {
+        let again = lines.last_mut().filter(|line| line.after.key == forward.key);
+        if let Some(line) = again {
+            line.after = After::Joined(Box::new(joined(&line.after, forward)));
+        } else if let Some(before) = found.remove(&forward.key) {
+            let after = After::Joined(Box::new(joined(&before, forward)));
+            lines.push(Line { before: Some(Box::new(before)), after });
+        } else if !memo.marks.dropped(forward) {
+            lines.push(Line { before: None, after: After::Told(forward) });
         }
     }
-    lines.retain(|_, line| line.before.as_ref() != Some(&line.after));
+    lines.retain(|line| line.before.as_deref() != Some(&*line.after));
     Ok(lines)
 }
 
@@ -158,32 +181,21 @@ fn joined(old: &Forward, new: &Forward) -> Forward {
 }
 
 /// Sees to it that every channel that the lines count for exists.
-async fn make_known(
-    conn: &mut SqliteConnection,
-    memo: &mut Memo,
-    lines: &HashMap<ForwardKey, Line>,
-) -> anyhow::Result<()> {
+async fn make_known(conn: &mut SqliteConnection, memo: &mut Memo, lines: &[Line<'_>]) -> anyhow::Result<()> {
     let mut fresh: Vec<Scid> =
-        lines.values().flat_map(|line| needed(&line.after)).filter(|scid| !memo.scids.contains_key(scid)).collect();
+        lines.iter().flat_map(|line| needed(&line.after)).filter(|scid| !memo.scids.contains_key(scid)).collect();
     fresh.sort_unstable();
     fresh.dedup();
     for scid in &fresh {
         channels::placeholder(conn, memo, *scid).await?;
     }
-    channels::count_orphans(conn, memo, &fresh).await
+    orphans::adopt(conn, memo, &fresh).await
 }
 
-async fn write(
-    conn: &mut SqliteConnection,
-    memo: &mut Memo,
-    lines: &HashMap<ForwardKey, Line>,
-) -> anyhow::Result<Recorded> {
+async fn write(conn: &mut SqliteConnection, memo: &mut Memo, lines: &[Line<'_>]) -> anyhow::Result<Recorded> {
     let mut recorded = Recorded::default();
     let mut deltas = Deltas::default();
-    let mut sorted: Vec<&Line> = lines.values().collect();
-    sorted.sort_unstable_by_key(|line| line.after.key);
-    let mut rows = Vec::with_capacity(sorted.len());
-    for line in sorted {
+    for line in lines {
         match &line.before {
             None => {
                 recorded.new += 1;
@@ -197,11 +209,27 @@ async fn write(
                 }
             }
         }
-        rows.push(cells(&line.after, is_orphan(&line.after, memo))?);
     }
-    FORWARDS.write(conn, &rows).await?;
+    // In the order of the keys, as the lines are: neighbours share pages.
+    let (new, changed): (Vec<&Line<'_>>, Vec<&Line<'_>>) = lines.iter().partition(|line| line.before.is_none());
+    write_rows(conn, memo, NEW, &new).await?;
+    write_rows(conn, memo, CHANGED, &changed).await?;
+    for line in new {
+        let (scid, htlc) = stored(line.after.key);
+        memo.highest.entry(scid).and_modify(|highest| *highest = htlc.max(*highest));
+    }
     deltas.write(conn, memo).await?;
     Ok(recorded)
+}
+
+/// Statement by statement, so that a large batch is never in memory twice.
+async fn write_rows(conn: &mut SqliteConnection, memo: &Memo, how: Bulk, lines: &[&Line<'_>]) -> anyhow::Result<()> {
+    for lines in lines.chunks(MOST) {
+        let rows: anyhow::Result<Vec<_>> =
+            lines.iter().map(|line| cells(&line.after, is_orphan(&line.after, memo))).collect();
+        how.write(conn, &rows?).await?;
+    }
+    Ok(())
 }
 
 /// Nothing but the node's counters was filled in: what the list adds to nearly every forward that a notification told of.
@@ -238,96 +266,48 @@ async fn move_on(
     Ok(())
 }
 
-/// The rows that are there already, found in one query.
-async fn find(conn: &mut SqliteConnection, batch: &[Forward]) -> anyhow::Result<Vec<Forward>> {
-    if batch.is_empty() {
-        return Ok(Vec::new());
+/// The rows that are there already. A channel counts its HTLCs upward: what lies above all that is known of its
+/// channel is new, and is not looked for.
+async fn find(conn: &mut SqliteConnection, memo: &mut Memo, batch: &[Forward]) -> anyhow::Result<Vec<Forward>> {
+    learn_highest(conn, memo, batch).await?;
+    let known = |key: &(i64, i64)| memo.highest.get(&key.0).is_none_or(|highest| key.1 <= *highest);
+    let mut wanted: Vec<(i64, i64)> = batch.iter().map(|forward| stored(forward.key)).filter(known).collect();
+    wanted.sort_unstable();
+    let mut found = Vec::new();
+    for wanted in wanted.chunks(LOOKED_FOR) {
+        look_for(conn, wanted, &mut found).await?;
     }
-    let pair = |f: &Forward| (f.key.in_channel.0.cast_signed(), f.key.in_htlc_id.cast_signed());
-    let mut keys = String::with_capacity(batch.len() * 32);
-    for (n, (scid, htlc)) in batch.iter().map(pair).enumerate() {
-        write!(keys, "{}[{scid},{htlc}]", if n == 0 { '[' } else { ',' })?;
-    }
-    keys.push(']');
+    Ok(found)
+}
+
+async fn look_for(conn: &mut SqliteConnection, wanted: &[(i64, i64)], found: &mut Vec<Forward>) -> anyhow::Result<()> {
     let rows = sqlx::query(
         "SELECT f.in_scid, f.in_htlc, f.out_scid, f.in_msat, f.out_msat, f.fee_msat, f.status, f.failcode, f.received,
              f.resolved, f.created, f.updated
          FROM json_each(?) AS keys CROSS JOIN forwards AS f
          WHERE f.in_scid = keys.value ->> 0 AND f.in_htlc = keys.value ->> 1",
     )
-    .bind(keys)
+    .bind(serde_json::to_string(wanted)?)
     .fetch_all(conn)
     .await?;
-    rows.iter().map(forward).collect()
-}
-
-/// Failures that were toward these scids while they were no channels of ours: they are not orphans any longer.
-pub(super) async fn adopt(conn: &mut SqliteConnection, scids: &[Scid]) -> anyhow::Result<Vec<Forward>> {
-    let scids: Vec<i64> = scids.iter().map(|scid| scid.0.cast_signed()).collect();
-    let rows = sqlx::query(
-        "UPDATE forwards SET orphan = 0 WHERE orphan = 1 AND out_scid IN (SELECT value FROM json_each(?))
-         RETURNING in_scid, in_htlc, out_scid, in_msat, out_msat, fee_msat, status, failcode, received, resolved, created, updated",
-    )
-    .bind(serde_json::to_string(&scids)?)
-    .fetch_all(conn)
-    .await?;
-    rows.iter().map(forward).collect()
-}
-
-fn cells(forward: &Forward, orphan: bool) -> anyhow::Result<[Cell<'static>; 14]> {
-    let msat = |amount: Option<Msat>| amount.map(|m| signed(m.0)).transpose().map(Cell::Maybe);
-    let index = |index: Option<u64>| index.map(signed).transpose().map(Cell::Maybe);
-    Ok([
-        Cell::Int(forward.key.in_channel.0.cast_signed()),
-        Cell::Int(forward.key.in_htlc_id.cast_signed()),
-        Cell::Maybe(forward.out_channel.map(|scid| scid.0.cast_signed())),
-        Cell::Int(signed(forward.in_msat.0)?),
-        msat(forward.out_msat)?,
-        msat(forward.fee)?,
-        Cell::Int(code(forward.status)),
-        Cell::Maybe(forward.failcode.map(i64::from)),
-        Cell::Int(forward.received.0),
-        Cell::Maybe(forward.resolved.map(|t| t.0)),
-        index(forward.created_index)?,
-        index(forward.updated_index)?,
-        Cell::Maybe(known_at(forward).map(|t| t.0)),
-        Cell::Int(i64::from(orphan)),
-    ])
-}
-
-pub(super) fn forward(row: &SqliteRow) -> anyhow::Result<Forward> {
-    let maybe = |column: usize| row.try_get::<Option<i64>, _>(column);
-    let scid = |value: i64| Scid(value.cast_unsigned());
-    Ok(Forward {
-        key: ForwardKey { in_channel: scid(row.try_get(0)?), in_htlc_id: row.try_get::<i64, _>(1)?.cast_unsigned() },
-        out_channel: maybe(2)?.map(scid),
-        in_msat: Msat(unsigned(row.try_get(3)?)),
-        out_msat: maybe(4)?.map(unsigned).map(Msat),
-        fee: maybe(5)?.map(unsigned).map(Msat),
-        status: status(row.try_get(6)?)?,
-        failcode: maybe(7)?.map(u32::try_from).transpose()?,
-        received: Time(row.try_get(8)?),
-        resolved: maybe(9)?.map(Time),
-        created_index: maybe(10)?.map(unsigned),
-        updated_index: maybe(11)?.map(unsigned),
-    })
-}
-
-fn code(status: ForwardStatus) -> i64 {
-    match status {
-        ForwardStatus::Offered => 0,
-        ForwardStatus::Settled => 1,
-        ForwardStatus::Failed => 2,
-        ForwardStatus::LocalFailed => 3,
+    for row in &rows {
+        found.push(forward(row)?);
     }
+    Ok(())
 }
 
-fn status(code: i64) -> anyhow::Result<ForwardStatus> {
-    Ok(match code {
-        0 => ForwardStatus::Offered,
-        1 => ForwardStatus::Settled,
-        2 => ForwardStatus::Failed,
-        3 => ForwardStatus::LocalFailed,
-        other => anyhow::bail!("status {other} of a forward in the ledger is unknown"),
-    })
+/// Looks up the highest HTLC id of those incoming scids of which it is not known.
+async fn learn_highest(conn: &mut SqliteConnection, memo: &mut Memo, batch: &[Forward]) -> anyhow::Result<()> {
+    let scids = batch.iter().map(|forward| stored(forward.key).0).filter(|scid| !memo.highest.contains_key(scid));
+    let scids: BTreeSet<i64> = scids.collect();
+    if scids.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<(i64, Option<i64>)> =
+        sqlx::query_as("SELECT value, (SELECT MAX(in_htlc) FROM forwards WHERE in_scid = value) FROM json_each(?)")
+            .bind(serde_json::to_string(&scids)?)
+            .fetch_all(conn)
+            .await?;
+    memo.highest.extend(rows.into_iter().map(|(scid, highest)| (scid, highest.unwrap_or(i64::MIN))));
+    Ok(())
 }

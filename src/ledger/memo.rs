@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use sqlx::SqliteConnection;
 
-use super::{channel_id, peer_id};
+use super::{accounts, channel_id, peer_id};
 use crate::domain::{ChannelId, Forward, PeerId, Scid, Time};
 
 /// Row id, channel id, peer, placeholder.
@@ -18,6 +18,8 @@ pub(super) struct Memo {
     /// The channel of a row id.
     pub(super) ids: HashMap<i64, ChannelId>,
     pub(super) marks: Marks,
+    /// Of each incoming scid of which a row was asked for or made: no row has a higher HTLC id, read as the ledger keeps it.
+    pub(super) highest: HashMap<i64, i64>,
     /// The account of routing fees, and each channel's.
     pub(super) accounts: HashMap<String, i64>,
 }
@@ -71,7 +73,7 @@ impl Memo {
         if let Some(id) = self.accounts.get(name) {
             return Ok(*id);
         }
-        let id = super::transfers::account(conn, name).await?;
+        let id = accounts::account(conn, name).await?;
         self.accounts.insert(name.to_owned(), id);
         Ok(id)
     }

@@ -1,18 +1,21 @@
 //! The only SQL: what happened, what was decided, what was learned. One SQLite file, one writer. It never decides anything,
 //! never reads a clock, and never counts a thing twice.
 
+mod accounts;
 mod bulk;
 mod channels;
 mod check;
 mod demand;
 mod fees;
 mod flows;
+mod forward_row;
 mod forwards;
+mod history;
 mod memo;
 mod notes;
 mod open;
+mod orphans;
 mod overrides;
-mod pairs;
 mod reputation;
 mod rollups;
 mod transfers;
@@ -30,6 +33,7 @@ use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 use crate::domain::{ChannelId, Msat, PeerId, Ppm, Time};
 use crate::flow::DaySum;
 
+pub use history::{History, PastForward, PastPrice, ReadError};
 use memo::Memo;
 pub use open::{OpenError, peek};
 

@@ -47,7 +47,7 @@ pub enum OpenError {
 }
 
 /// What is to be told apart before the file may be touched.
-enum Found {
+pub(super) enum Found {
     Nothing,
     /// By its header it is ours; what it says inside is yet to be read.
     Sqlite,
@@ -69,10 +69,12 @@ impl Ledger {
         }
         claim(path).await.map_err(|error| broken(error.into()))?;
         let mut conn = file(path)
-            .pragma("cache_size", "-8000")
+            // Room for the pages that one batch of catching up changes: what does not fit is written twice.
+            .pragma("cache_size", "-12000")
             .journal_mode(SqliteJournalMode::Wal)
-            // Catching up changes the same pages again and again: collect 16 MB before they are copied to the main file.
-            .pragma("wal_autocheckpoint", "4000")
+            // Catching up changes the same pages again and again: collect 64 MB before they are copied to the main file. What is
+            // more than 16 MB is given back then.
+            .pragma("wal_autocheckpoint", "16000")
             .pragma("journal_size_limit", "16777216")
             .connect()
             .await
@@ -116,7 +118,7 @@ impl Ledger {
 }
 
 /// Reads the header as plain bytes: SQLite itself may leave files beside the one it looks at.
-fn look_at(path: &Path, name: &str) -> Result<Found, OpenError> {
+pub(super) fn look_at(path: &Path, name: &str) -> Result<Found, OpenError> {
     let broken = |error: std::io::Error| OpenError::Broken { path: name.to_owned(), why: error.to_string() };
     let mut header = Vec::with_capacity(100);
     match File::open(path) {
@@ -147,11 +149,11 @@ fn look_at(path: &Path, name: &str) -> Result<Found, OpenError> {
 }
 
 /// Version of the schema that this program makes.
-fn newest() -> i64 {
+pub(super) fn newest() -> i64 {
     MIGRATIONS.last().map_or(0, |(version, ..)| *version)
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)

@@ -10,9 +10,9 @@ use sqlx::SqliteConnection;
 
 use super::bulk::{Bulk, Cell};
 use super::memo::Memo;
-use super::pairs::{self, PairSums};
-use super::{signed, transfers};
-use crate::domain::{ChannelId, Forward, ForwardStatus, Scid, Time};
+use super::signed;
+use super::transfers::{self, DAY_MILLIS};
+use crate::domain::{Forward, ForwardStatus, Scid, Time};
 
 const ROLLUPS: Bulk = Bulk {
     head:
@@ -43,8 +43,6 @@ const NODE_HOURS: Bulk = Bulk {
            local_failed = local_failed + excluded.local_failed, starved = starved + excluded.starved",
 };
 
-const DAY_MILLIS: i64 = 86_400_000;
-
 /// What one or many forwards add; negative where a row takes its part back.
 #[derive(Clone, Copy, Debug, Default)]
 struct Sums {
@@ -73,7 +71,6 @@ pub(super) struct Deltas {
     lifetime: HashMap<i64, Lifetime>,
     /// Fees by outgoing channel and day.
     postings: HashMap<(i64, i64), i64>,
-    pairs: PairSums,
 }
 
 /// When the outcome of a forward was known; `None` while there is none.
@@ -164,9 +161,7 @@ impl Deltas {
         node.out_msat += out_msat;
         node.out_count += sign;
         node.earned += fee;
-        let day = known.0.div_euclid(DAY_MILLIS);
-        *self.postings.entry((out, day)).or_default() += fee;
-        *self.pairs.entry((day, incoming, out)).or_default() += out_msat;
+        *self.postings.entry((out, known.0.div_euclid(DAY_MILLIS))).or_default() += fee;
         for channel in [incoming, out] {
             let life = self.lifetime.entry(channel).or_default();
             life.last_forward = life.last_forward.max((sign > 0).then_some(known.0));
@@ -194,7 +189,6 @@ impl Deltas {
         TOTALS.write(conn, &rows).await?;
         let rows: Vec<_> = self.node.iter().map(|(hour, s)| s.node_hour(*hour)).collect();
         NODE_HOURS.write(conn, &rows).await?;
-        pairs::write(conn, self.pairs).await?;
         transfers::post(conn, memo, self.postings.into_iter().filter(|(_, fee)| *fee != 0)).await
     }
 
@@ -223,7 +217,7 @@ impl Deltas {
         ] {
             sqlx::query(sql).bind(from).bind(to).execute(&mut *conn).await?;
         }
-        pairs::move_pairs(conn, from, to).await
+        Ok(())
     }
 }
 
@@ -299,19 +293,4 @@ fn int(cell: Cell<'_>) -> i64 {
         Cell::Int(value) => value,
         _ => 0,
     }
-}
-
-/// `yyyy-mm-dd` of a day counted from 1970.
-pub(super) fn date(day: i64) -> String {
-    Time(day.saturating_mul(DAY_MILLIS)).to_string().chars().take(10).collect()
-}
-
-/// The first moment of a day counted from 1970.
-pub(super) fn day_start(day: i64) -> Time {
-    Time(day.saturating_mul(DAY_MILLIS))
-}
-
-/// The account that a channel's fees go to.
-pub(super) fn account_name(channel: ChannelId) -> String {
-    format!("channel/{channel}")
 }

@@ -4,14 +4,14 @@
 
 use sqlx::SqliteConnection;
 
+use super::accounts::{ROUTING, account, account_name};
 use super::bulk::{Bulk, Cell};
 use super::memo::Memo;
-use super::rollups::{account_name, date, day_start};
-use super::{Ledger, Transfer, signed};
-use crate::domain::ChannelId;
 
-/// Where routing fees come from.
-pub(super) const ROUTING: &str = "income/routing";
+use super::{Ledger, Transfer, signed};
+use crate::domain::{ChannelId, Time};
+
+pub(super) const DAY_MILLIS: i64 = 86_400_000;
 
 /// Keys that start so are made here only.
 const POSTING: &str = "routed/";
@@ -63,16 +63,6 @@ impl Ledger {
     }
 }
 
-/// The row id of an account, which is made if there is none.
-pub(super) async fn account(conn: &mut SqliteConnection, name: &str) -> anyhow::Result<i64> {
-    let find = "SELECT id FROM accounts WHERE name = ?";
-    if let Some(id) = sqlx::query_scalar(find).bind(name.to_owned()).fetch_optional(&mut *conn).await? {
-        return Ok(id);
-    }
-    let made = sqlx::query("INSERT INTO accounts (name) VALUES (?)").bind(name.to_owned()).execute(conn).await?;
-    Ok(made.last_insert_rowid())
-}
-
 /// Lets the daily postings of routing fees grow: ((channel, day), msat).
 pub(super) async fn post(
     conn: &mut SqliteConnection,
@@ -85,7 +75,8 @@ pub(super) async fn post(
         let Some(channel) = memo.ids.get(&id).copied() else { continue };
         let to = memo.account(conn, &account_name(channel)).await?;
         from = Some(memo.account(conn, ROUTING).await?);
-        lines.push((format!("{POSTING}{channel}/{}", date(day)), day_start(day).0, to, fee));
+        // The day comes first: the postings that grow lie side by side.
+        lines.push((format!("{POSTING}{}/{channel}", date(day)), day_start(day).0, to, fee));
     }
     let Some(from) = from.map(Cell::Int) else { return Ok(()) };
     lines.sort_unstable();
@@ -116,13 +107,15 @@ pub(super) async fn move_postings(
     let from: Option<i64> = sqlx::query_scalar(find).bind(account_name(was)).fetch_optional(&mut *conn).await?;
     let Some(from) = from else { return Ok(()) };
     let to = memo.account(conn, &account_name(is)).await?;
-    // The date is all that follows the old channel's name in the key.
-    let (old, new) = (format!("{POSTING}{was}/"), format!("{POSTING}{is}/"));
+    // The old channel's name is what the key ends with.
+    let (old, new) = (format!("/{was}"), format!("/{is}"));
     for sql in [
-        "INSERT INTO transfers SELECT ?3 || SUBSTR(key, LENGTH(?2) + 1), at, from_account, ?4, amount_msat, memo
-         FROM transfers WHERE to_account = ?1 AND SUBSTR(key, 1, LENGTH(?2)) = ?2
+        "INSERT INTO transfers (key, at, from_account, to_account, amount_msat, memo)
+         SELECT SUBSTR(key, 1, LENGTH(key) - LENGTH(?2)) || ?3, at, from_account, ?4, amount_msat, memo
+         FROM transfers WHERE to_account = ?1 AND key >= 'routed/' AND key < 'routed0' AND SUBSTR(key, -LENGTH(?2)) = ?2
          ON CONFLICT (key) DO UPDATE SET amount_msat = amount_msat + excluded.amount_msat",
-        "DELETE FROM transfers WHERE to_account = ?1 AND SUBSTR(key, 1, LENGTH(?2)) = ?2",
+        "DELETE FROM transfers
+         WHERE to_account = ?1 AND key >= 'routed/' AND key < 'routed0' AND SUBSTR(key, -LENGTH(?2)) = ?2",
         "DELETE FROM accounts WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM transfers WHERE to_account = ?1)
              AND NOT EXISTS (SELECT 1 FROM transfers WHERE from_account = ?1)",
     ] {
@@ -130,4 +123,14 @@ pub(super) async fn move_postings(
     }
     memo.accounts.remove(&account_name(was));
     Ok(())
+}
+
+/// `yyyy-mm-dd` of a day counted from 1970.
+fn date(day: i64) -> String {
+    Time(day.saturating_mul(DAY_MILLIS)).to_string().chars().take(10).collect()
+}
+
+/// The first moment of a day counted from 1970.
+fn day_start(day: i64) -> Time {
+    Time(day.saturating_mul(DAY_MILLIS))
 }

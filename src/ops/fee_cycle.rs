@@ -142,7 +142,9 @@ impl Ops {
         memories: &HashMap<PeerId, Memory>,
         weigh: bool,
     ) -> anyhow::Result<HashMap<PeerId, Observed>> {
-        let to = view.now.plus_secs(-UNSETTLED_SECS);
+        // Reading and looking take time, in which payers come whom the ledger does not know yet.
+        let read_until = self.seen.read(|seen| seen.read_until).unwrap_or(view.now).min(view.now);
+        let to = read_until.plus_secs(-UNSETTLED_SECS);
         let peer_of: HashMap<ChannelId, PeerId> = view.channels.iter().map(|c| (c.channel_id, c.peer)).collect();
         let reputations = if weigh { self.ledger.reputations().await? } else { HashMap::new() };
         let earliest = to.plus_hours(-LONGEST_LOOK_HOURS);

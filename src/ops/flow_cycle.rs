@@ -13,6 +13,9 @@ use crate::options::Options;
 /// Forwards past their retention that one step drops: old ones go in small portions, so that no step is long.
 const DROP_PER_STEP: u32 = 20_000;
 
+/// How often the balances are noted.
+const HOLDINGS_HOURS: f64 = 24.0;
+
 impl Ops {
     /// One whole flow analysis. Also keeps reputations, retention and the ledger's own examination.
     pub async fn flow_cycle(&self) -> anyhow::Result<Vec<(ChannelId, Flow)>> {
@@ -23,8 +26,20 @@ impl Ops {
         let flows = self.analyse(&view, &options).await.context("summing up the flow")?;
         self.seen.change(|seen| seen.flows = None);
         self.ledger.record_flows(now, &flows).await.context("recording the flow")?;
+        self.note_holdings(&view).await.context("noting the balances")?;
         self.keep_house(now, &options).await.context("tidying the ledger")?;
         Ok(flows)
+    }
+
+    /// Once a day, and after a start, where our money lies: whoever looks back on the ledger reckons from there.
+    async fn note_holdings(&self, view: &NodeView) -> anyhow::Result<()> {
+        let noted = self.seen.read(|seen| seen.holdings_noted);
+        if noted.is_some_and(|at| (0.0..HOLDINGS_HOURS).contains(&view.now.hours_since(at))) {
+            return Ok(());
+        }
+        self.ledger.note_holdings(&view.holdings()).await?;
+        self.seen.change(|seen| seen.holdings_noted = Some(view.now));
+        Ok(())
     }
 
     async fn analyse(&self, view: &NodeView, options: &Options) -> anyhow::Result<Vec<(ChannelId, Flow)>> {

@@ -64,8 +64,12 @@ struct Sights {
     memories: Option<HashMap<PeerId, Memory>>,
     /// The last plan that a step has read or made.
     plan: Option<Arc<Plan>>,
+    /// When the balances were last noted.
+    holdings_noted: Option<Time>,
     /// The node's list of forwards has been read to its end.
     caught_up: bool,
+    /// Up to when: what came to the node's list while it was read is for the next time.
+    read_until: Option<Time>,
     /// Created index of the last unresolved forward that was asked about: the next ones take their turn.
     asked_to: u64,
 }

@@ -15,13 +15,11 @@ impl Ops {
         let by_peer = scene.view.priced_by_peer().into_iter();
         let planned = |(peer, channels)| Planned { peer, channels, memory: scene.memories.get(&peer) };
         let peers: Vec<Planned> = by_peer.map(planned).collect();
-        let mut inputs = PlanInputs { now: scene.view.now, peers: &peers, pairs: &[], market: &scene.market, tuning };
+        let inputs = PlanInputs { now: scene.view.now, peers: &peers, market: &scene.market, tuning };
         let kept = self.kept_plan().await?;
         if let Some(kept) = kept.filter(|kept| !Plan::is_due(Some(kept), &inputs)) {
             return Ok(kept);
         }
-        let pairs = self.ledger.pairs(inputs.now).await?;
-        inputs.pairs = &pairs;
         let plan = Arc::new(fees::plan(&inputs));
         self.ledger.save_note(inputs.now, NOTE, &serde_json::to_string(&*plan)?).await?;
         self.seen.change(|seen| seen.plan = Some(plan.clone()));

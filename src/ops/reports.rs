@@ -61,6 +61,8 @@ pub struct FeeDebugReport {
     pub last: FeeReport,
     /// Each stage's input and verdict.
     pub why: Vec<Value>,
+    /// What the learner believes of the peer's payers and does about it.
+    pub learner: Value,
     /// What pricing remembers of the peer.
     pub memory: Value,
 }
@@ -137,12 +139,21 @@ impl Ops {
             ))
         })?;
         let why = fees::in_words(&row.why).context("reading the stages of the decision")?;
-        let memory = self.memory_of(row.peer).await?;
-        Ok(FeeDebugReport { last: named(row, Some(&view)), why, memory })
+        let memories = self.memories().await?;
+        let memory = memories.get(&row.peer);
+        let learner = memory.and_then(fees::learner).map_or(Value::Null, |learner| learner.json());
+        Ok(FeeDebugReport {
+            last: named(row, Some(&view)),
+            why,
+            learner,
+            memory: memory.map_or(Value::Null, fees::debug),
+        })
     }
 
-    async fn memory_of(&self, peer: PeerId) -> anyhow::Result<Value> {
-        Ok(self.memories().await?.get(&peer).map_or(Value::Null, fees::debug))
+    /// Each peer's learner in one line.
+    pub async fn learners(&self) -> anyhow::Result<HashMap<PeerId, String>> {
+        let memories = self.memories().await?;
+        Ok(memories.iter().filter_map(|(peer, memory)| Some((*peer, fees::learner(memory)?.to_string()))).collect())
     }
 
     async fn channels_of(&self, view: Option<&NodeView>) -> anyhow::Result<Vec<ChannelReport>> {

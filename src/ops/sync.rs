@@ -8,8 +8,13 @@ use crate::node::{ForwardPage, NodeError};
 
 /// Rows a page; the node answers such a page in a few milliseconds.
 const PAGE: u64 = 1_000;
-/// Rows that go into the ledger at once: a channel's rows and sums lie together, and their pages are then written once for many.
-const BATCH: usize = 5_000;
+/// Rows that go into the ledger at once, to begin with: whoever stops us soon has not read in vain.
+const AT_FIRST: usize = 5_000;
+/// New rows at once in the end. A channel's rows lie together, so a batch writes about a page for every channel that brought a payment,
+/// however many it brought: the more rows, the fewer pages a row.
+const NEW_AT_ONCE: usize = 30_000;
+/// Resolved rows at once. In a backfill they are all there already and nothing is written; but what is there is in memory meanwhile.
+const RESOLVED_AT_ONCE: usize = AT_FIRST;
 /// Old short channel ids that one catch-up asks the node about.
 const NAMES_PER_SYNC: u32 = 50;
 /// Forwards still in flight at the last look that one catch-up asks about again.
@@ -29,12 +34,13 @@ impl Ops {
     pub async fn sync(&self) -> anyhow::Result<SyncReport> {
         let _reading = self.reading.lock().await;
         let mut report = SyncReport::default();
+        let began = self.clock.now();
         self.note_channels_first().await.context("listing the channels")?;
         self.read_index(ForwardIndex::Created, &mut report).await.context("reading new forwards")?;
         self.read_index(ForwardIndex::Updated, &mut report).await.context("reading resolved forwards")?;
         self.read_unresolved(&mut report).await.context("reading forwards that were in flight")?;
         self.name_old_scids().await.context("finding the channels of old forwards")?;
-        self.seen.change(|seen| seen.caught_up = true);
+        self.seen.change(|seen| (seen.caught_up, seen.read_until) = (true, Some(began)));
         if report.pages > 10 {
             tracing::info!(
                 "read {} new and {} resolved forwards in {} pages",
@@ -48,11 +54,11 @@ impl Ops {
 
     async fn read_index(&self, index: ForwardIndex, report: &mut SyncReport) -> anyhow::Result<()> {
         let positions = self.ledger.positions().await?;
-        let mut read_to = match index {
-            ForwardIndex::Created => positions.created,
-            ForwardIndex::Updated => positions.updated,
+        let (mut read_to, most) = match index {
+            ForwardIndex::Created => (positions.created, NEW_AT_ONCE),
+            ForwardIndex::Updated => (positions.updated, RESOLVED_AT_ONCE),
         };
-        let mut batch = Vec::new();
+        let (mut batch, mut at_once) = (Vec::new(), AT_FIRST);
         loop {
             let page = self.node.forwards(ForwardPage { index, start: read_to + 1, limit: PAGE }).await;
             let last =
@@ -60,11 +66,12 @@ impl Ops {
             read_to = last.unwrap_or(read_to);
             let more = last.is_some() && page.as_ref().is_ok_and(|page| page.len() as u64 >= PAGE);
             let answer = page.map(|page| batch.extend(page));
-            if !batch.is_empty() && (!more || batch.len() >= BATCH) {
+            if !batch.is_empty() && (!more || batch.len() >= at_once) {
                 let recorded = self.ledger.record_forwards(&batch, Some((index, read_to))).await?;
                 report.new += recorded.new;
                 report.changed += recorded.changed;
                 batch.clear();
+                at_once = most.min(at_once * 2);
             }
             match answer {
                 // A node without this index lists everything by the other one.

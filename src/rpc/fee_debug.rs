@@ -1,10 +1,12 @@
 //! `revenue-fee-debug`: why each fee is what it is.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::{Answer, Args, Command, date};
+use crate::domain::PeerId;
 use crate::ops::{FeeDebugReport, FeeReport, Ops};
 use crate::options::Options;
 
@@ -23,7 +25,8 @@ pub(super) const COMMAND: Command = Command {
         (
             "channels[]",
             "Without channel, newest first: `channel_id`, `peer_id`, `decided_at`, `fee_ppm` (before), `target_ppm`, \
-             `outcome` (`kept`, `set`, `dry-run`, `failed`), `urgent`, `manual`, `text`.",
+             `outcome` (`kept`, `set`, `dry-run`, `failed`), `urgent`, `manual`, `text` (the decision in one line), `learner` (what \
+             the peer's learner believes and does, in one line).",
         ),
         ("summary", "Without channel: `total`, and how many of each outcome."),
         (
@@ -31,6 +34,40 @@ pub(super) const COMMAND: Command = Command {
             "With channel: the same of that channel.",
         ),
         ("stages[]", "With channel, in order: `stage`, `text`, and the numbers that it looked at."),
+        (
+            "learner.belief",
+            "With channel: `theta_ppm` (the fee at which half of the payers are gone) and `kappa` (how abruptly \
+             they go), each `low`, `mean` and `high`; with the probability `interval` it lies between `low` and `high`.",
+        ),
+        (
+            "learner.f_rev_ppm, learner.f_clear_ppm",
+            "The fee that earns most, and the one below which the balance runs out \
+             within a week (`null`: it does not, or too little is known); as of the last pair's end.",
+        ),
+        (
+            "learner.centre_ppm, learner.delta",
+            "The middle of the pair that is being tried, and how far (in ln) its two fees are \
+             above and below it.",
+        ),
+        (
+            "learner.direction, learner.came_from_ppm, learner.probability_of_right_direction",
+            "Where the last step of the middle \
+             went and where it began, and how probable it is, by what is believed now, that the right fee lies on that side; \
+             `null` while there was no step, or somebody holds the fee.",
+        ),
+        (
+            "learner.step, learner.block_ends_at",
+            "What the present block is for, and when it ends: the first decision after that \
+             changes the fee.",
+        ),
+        (
+            "learner.pairs[]",
+            "The last six pairs of blocks, newest first: `ended_at`; `first` and `second` with `events`, \
+             `exposure_hours` and `fee_ppm` (`null`: nothing could be seen); `dearer_earned_over_cheaper`, revenue per hour of \
+             exposure; `moved_percent`, the step that followed; `verdict`: `learned`, `market_changed` (its size, not the price), \
+             `too_cheap`, `too_dear` (the split contradicted the belief), `unseen`.",
+        ),
+        ("learner.text", "The same in one line."),
         ("memory", "With channel: what pricing remembers of the peer."),
     ],
     refuses: &["a channel that the node does not know, or that no fee was decided for yet"],
@@ -42,7 +79,7 @@ async fn run(ops: Arc<Ops>, args: Args) -> Answer {
     let (now, options) = (ops.now().secs(), ops.settings().now());
     let frame = json!({ "timestamp": now, "config": config(&options) });
     match args.text("channel_id")? {
-        None => Ok(merged(frame, all(&ops.last_decisions().await?))),
+        None => Ok(merged(frame, all(&ops.last_decisions().await?, &ops.learners().await?))),
         Some(name) => Ok(merged(frame, one(&ops.fee_debug(&name).await?))),
     }
 }
@@ -61,10 +98,11 @@ fn config(options: &Options) -> Value {
     })
 }
 
-fn all(reports: &[FeeReport]) -> Value {
+fn all(reports: &[FeeReport], learners: &HashMap<PeerId, String>) -> Value {
+    let with_learner = |report: &FeeReport| merged(line(report), json!({ "learner": learners.get(&report.row.peer) }));
     let count = |outcome: &str| reports.iter().filter(|report| report.outcome() == outcome).count();
     json!({
-        "channels": reports.iter().map(line).collect::<Vec<_>>(),
+        "channels": reports.iter().map(with_learner).collect::<Vec<_>>(),
         "summary": {
             "total": reports.len(),
             "kept": count("kept"),
@@ -76,7 +114,7 @@ fn all(reports: &[FeeReport]) -> Value {
 }
 
 fn one(report: &FeeDebugReport) -> Value {
-    merged(line(&report.last), json!({ "stages": report.why, "memory": report.memory }))
+    merged(line(&report.last), json!({ "stages": report.why, "learner": report.learner, "memory": report.memory }))
 }
 
 fn line(report: &FeeReport) -> Value {

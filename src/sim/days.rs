@@ -1,5 +1,6 @@
 //! Days in seconds: the real steps on a manual clock, called when the timers of a live node would call them.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -29,10 +30,20 @@ impl Simulation {
 
     /// On a tape that others play as well.
     pub async fn on(tape: Arc<Tape>, layers: Layers) -> anyhow::Result<Simulation> {
-        let start = tape.network().scenario.start;
         let node = Arc::new(SimNode::on(tape));
-        let clock = Arc::new(ManualClock::at(start));
-        let ledger = Ledger::in_memory(node.owner(), start).await?;
+        let ledger = Ledger::in_memory(node.owner(), node.now()).await?;
+        Simulation::with(node, ledger, layers)
+    }
+
+    /// With a ledger that stays.
+    pub async fn in_file(tape: Arc<Tape>, path: &Path, layers: Layers) -> anyhow::Result<Simulation> {
+        let node = Arc::new(SimNode::on(tape));
+        let ledger = Ledger::open(path, node.owner(), node.now()).await?;
+        Simulation::with(node, ledger, layers)
+    }
+
+    fn with(node: Arc<SimNode>, ledger: Ledger, layers: Layers) -> anyhow::Result<Simulation> {
+        let clock = Arc::new(ManualClock::at(node.now()));
         let settings = Settings::new(layers)?;
         let ops = Ops::new(node.owner().clone(), node.clone(), ledger, clock.clone(), settings);
         Ok(Simulation { ops: Arc::new(ops), node, clock })

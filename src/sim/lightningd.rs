@@ -28,10 +28,13 @@ use self::host::{Caller, Plugin};
 use self::wire::{INVALID_REQUEST, Request, RpcError, Splitter, filtered, framed, reply};
 use super::market::News;
 use super::node::SimNode;
-use crate::domain::Time;
+use crate::domain::time::TimeScale;
+use crate::domain::{Clock as _, SystemClock, Time};
 
 /// How often the market is brought up to the clock.
 const TICK: Duration = Duration::from_millis(50);
+/// How long a market that runs faster waits for its plugins: at 60,000 times a second of starting would be most of a day.
+const WARM_UP: Duration = Duration::from_secs(3);
 const GOSSIP_STORE_VERSION: u8 = 16;
 /// All that is played here is this network.
 pub const NETWORK: &str = "regtest";
@@ -54,8 +57,9 @@ struct Lightningd {
     config: Config,
     network_dir: PathBuf,
     node: Arc<SimNode>,
-    /// Of the clock and of the market.
+    /// Of the clock and of the market; and on the machine's clock, for plugins.
     began: (Instant, Time),
+    began_at: Time,
     /// What `sim-advance` added (ms).
     skipped: AtomicU64,
     configs: Mutex<Configs>,
@@ -108,11 +112,13 @@ impl Lightningd {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(log)?;
         let configs = Configs::open(&network_dir, config.options.clone())?;
         let now = node.now();
+        let warm_up = if config.speed > 1.0 { WARM_UP } else { Duration::ZERO };
         node.market().tell_news();
         Ok(Lightningd {
             config,
             network_dir,
-            began: (Instant::now(), now),
+            began: (Instant::now() + warm_up, now),
+            began_at: SystemClock.now().plus_hours(warm_up.as_secs_f64() / 3600.0),
             node,
             skipped: AtomicU64::new(0),
             configs: Mutex::new(configs),
@@ -203,6 +209,13 @@ impl Lightningd {
         let passed = self.began.0.elapsed().as_secs_f64() * self.config.speed;
         let skipped = i64::try_from(self.skipped.load(Ordering::SeqCst)).unwrap_or(i64::MAX);
         self.began.1.plus_hours(passed / 3600.0 + skipped as f64 / 3_600_000.0)
+    }
+
+    /// What a plugin needs to have the market's time; `None`: time passes as usual, or stands still. What `sim-advance` skips it
+    /// does not hear of.
+    fn time_scale(&self) -> Option<TimeScale> {
+        let factor = self.config.speed;
+        (factor > 1.0).then_some(TimeScale { factor, origin: Some((self.began_at, self.began.1)) })
     }
 
     /// Plays the market up to now and tells plugins and waiters what happened.

@@ -175,6 +175,10 @@ impl Market {
         self.tape.network()
     }
 
+    pub(super) fn tape(&self) -> &Arc<Tape> {
+        &self.tape
+    }
+
     pub fn book(&self) -> Option<&Book> {
         self.book.as_ref()
     }
@@ -340,10 +344,16 @@ impl Market {
         }
     }
 
-    /// Money that comes in and stays; what there is no room for goes elsewhere.
+    /// Money that comes in and stays, or leaves and is no forward; what there is no room for goes elsewhere.
     fn refill(&mut self, payment: &Payment) {
         let peer = self.channels[payment.from as usize].seat.peer as usize;
         let channel = &mut self.channels[payment.from as usize];
+        if payment.doomed {
+            let gone = payment.amount.min(channel.spendable());
+            channel.local -= gone;
+            channel.remote += gone;
+            return;
+        }
         if channel.receivable() >= payment.amount && channel.routes() && self.peers[peer].online {
             channel.remote -= payment.amount;
             channel.take_in(payment.amount);

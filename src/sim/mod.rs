@@ -1,6 +1,7 @@
 //! A market in memory. In process it is a [`crate::node::Node`] for tests and the demo; as a process it is a lightningd without a
 //! network. It contains no copy of any rule: it drives the same steps.
 
+pub mod backtest;
 pub mod book;
 pub mod channel;
 mod curve;

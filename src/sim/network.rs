@@ -210,6 +210,8 @@ pub enum Stream {
     Story = 6,
     Jams = 7,
     Score = 8,
+    Oracle = 9,
+    Backtest = 10,
 }
 
 /// The generator of one stream, at one place (such as a day) of it.

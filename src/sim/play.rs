@@ -48,9 +48,15 @@ pub fn play(tape: &Arc<Tape>, days: u32, rule: &mut dyn Rule) -> Run {
 }
 
 /// The same, and keeps a film of one channel.
-pub fn filmed(tape: &Arc<Tape>, days: u32, rule: &mut dyn Rule, mut film: Option<&mut Film>) -> Run {
+pub fn filmed(tape: &Arc<Tape>, days: u32, rule: &mut dyn Rule, film: Option<&mut Film>) -> Run {
     let mut market = Market::new(tape.clone());
     market.set_all(Ppm(tape.network().scenario.start_ppm));
+    play_on(market, days, rule, film)
+}
+
+/// The same on a market that stands at the start of its tape, at whatever prices.
+pub fn play_on(mut market: Market, days: u32, rule: &mut dyn Rule, mut film: Option<&mut Film>) -> Run {
+    let tape = market.tape().clone();
     let mut updates = vec![0; market.channels.len()];
     let end = Time(tape.start_of(days).0 - 1);
     let mut look = market.now().plus_secs(FIRST_LOOK_SECS);

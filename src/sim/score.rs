@@ -12,6 +12,8 @@ pub struct Mark {
     pub seed: u64,
     /// Revenue as a share of the oracle's; `None`: there was nothing to earn.
     pub share: Option<f64>,
+    /// The same of the best fixed fees, where those are not the oracle that is meant above.
+    pub of_fixed: Option<f64>,
     pub earned_msat: u64,
     pub oracle_msat: u64,
     pub updates_per_channel_day: f64,
@@ -62,6 +64,7 @@ impl Mark {
         Mark {
             seed,
             share: share(0, run.days),
+            of_fixed: None,
             earned_msat: run.total(),
             oracle_msat: oracle.total(),
             updates_per_channel_day: run.updates_per_channel_day(),
@@ -69,6 +72,15 @@ impl Mark {
             days_to_90: (WEEK..=run.days).find(good),
             after_shock: shock.filter(|day| *day < run.days).and_then(|day| share(day, day + SHOCK_DAYS)),
         }
+    }
+}
+
+impl Mark {
+    /// Beside the oracle of fixed fees as well, if it is another one.
+    #[must_use]
+    pub fn beside(self, fixed: &Run) -> Mark {
+        let other = fixed.total() > 0 && fixed.total() != self.oracle_msat;
+        Mark { of_fixed: other.then(|| self.earned_msat as f64 / fixed.total() as f64), ..self }
     }
 }
 

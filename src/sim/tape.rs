@@ -35,7 +35,7 @@ pub struct Payment {
     pub exits: [Exit; 3],
     /// How many of `exits` there are. None: it comes in by `from` and stays, which is not a forward and earns nothing.
     pub choices: u8,
-    /// The rest of the route fails.
+    /// The rest of the route fails. Where there are no exits: it does not come in but leaves, by whatever way.
     pub doomed: bool,
     /// After a failure for lack of balance the payer tries another of our channels.
     pub stubborn: bool,
@@ -124,6 +124,11 @@ impl Tape {
 
     pub fn network(&self) -> &Arc<Network> {
         &self.network
+    }
+
+    /// Days after which it is silent, if it ever is.
+    pub fn length(&self) -> Option<u32> {
+        self.ends.then(|| u32::try_from(self.frozen.len()).unwrap_or(u32::MAX))
     }
 
     pub fn start_of(&self, day: u32) -> Time {

@@ -18,6 +18,7 @@ const LEFT_OUT: &[(&str, &[&str], &str)] = &[
     ("owner", &["made_at"], "when the file was made"),
     ("channels", &["id", "noted_at"], "row ids follow the order of arrival; when a channel was first seen"),
     ("accounts", &["id"], "row ids follow the order of arrival"),
+    ("transfers", &["id"], "row ids follow the order of arrival"),
     ("scids", &["asked"], "a channel that was seen open needs no question to the node"),
     ("flows", &["*"], "an analysis is as of its moment; closed channels keep theirs"),
     ("memories", &["memory", "at"], "what was learned depends on when somebody looked"),
@@ -182,9 +183,7 @@ pub(crate) async fn dump(path: &Path) -> BTreeMap<String, BTreeSet<String>> {
 /// What a row id stands for, where a column holds one.
 fn value_of(column: &str) -> String {
     match column {
-        "channel" | "incoming" | "outgoing" => {
-            format!("(SELECT channel_id FROM channels WHERE channels.id = t.{column})")
-        }
+        "channel" => "(SELECT channel_id FROM channels WHERE channels.id = t.channel)".to_owned(),
         "from_account" | "to_account" => format!("(SELECT name FROM accounts WHERE accounts.id = t.{column})"),
         _ => format!("t.{column}"),
     }

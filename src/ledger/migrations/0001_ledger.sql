@@ -61,7 +61,8 @@ CREATE TABLE forwards (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX forwards_known ON forwards (known_at, status) WHERE known_at IS NOT NULL;
 CREATE INDEX forwards_offered ON forwards (created) WHERE status = 0;
-CREATE INDEX forwards_orphans ON forwards (out_scid) WHERE orphan = 1;
+-- By time, so that new rows share a page: orphans name any scid there is, and are looked for only when a channel appears.
+CREATE INDEX forwards_orphans ON forwards (received, out_scid) WHERE orphan = 1;
 
 CREATE TABLE rollups (
     hour         INTEGER NOT NULL,
@@ -76,15 +77,6 @@ CREATE TABLE rollups (
     local_failed INTEGER NOT NULL,
     starved      INTEGER NOT NULL,
     PRIMARY KEY (hour, channel)
-) STRICT, WITHOUT ROWID;
-
--- Settled msat as it left, by the day on which it settled and the channels it came and left by.
-CREATE TABLE pairs (
-    day      INTEGER NOT NULL,
-    incoming INTEGER NOT NULL,
-    outgoing INTEGER NOT NULL,
-    msat     INTEGER NOT NULL,
-    PRIMARY KEY (day, incoming, outgoing)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE node_hours (
@@ -120,17 +112,19 @@ CREATE TABLE accounts (
     name TEXT NOT NULL UNIQUE
 ) STRICT;
 
+-- Amounts are in no index: the postings of the day grow with every batch of forwards, and nothing else of them may have to move.
 CREATE TABLE transfers (
-    key          TEXT    PRIMARY KEY,
+    id           INTEGER PRIMARY KEY,
+    key          TEXT    NOT NULL UNIQUE,
     at           INTEGER NOT NULL,
     from_account INTEGER NOT NULL REFERENCES accounts (id),
     to_account   INTEGER NOT NULL REFERENCES accounts (id),
     amount_msat  INTEGER NOT NULL,
     memo         TEXT    NOT NULL,
     CHECK (from_account <> to_account)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX transfers_from ON transfers (from_account, amount_msat);
-CREATE INDEX transfers_to ON transfers (to_account, amount_msat);
+) STRICT;
+CREATE INDEX transfers_from ON transfers (from_account);
+CREATE INDEX transfers_to ON transfers (to_account);
 
 CREATE TABLE flows (
     channel      INTEGER PRIMARY KEY REFERENCES channels (id),

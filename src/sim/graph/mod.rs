@@ -36,6 +36,8 @@ pub struct Plan {
     /// Over how many days they are spread.
     pub days: u32,
     pub seed: u64,
+    /// How much of the assumed lack of money there is, in percent: 0: everybody has money everywhere.
+    pub drained_percent: u32,
 }
 
 /// Our node, what wants through it and how that was found.
@@ -220,10 +222,11 @@ impl<'a> Sketch<'a> {
     }
 
     fn drain(&mut self, rng: &mut ChaCha8Rng) {
+        let drained = f64::from(self.plan.drained_percent) / 100.0;
         for (open, road) in self.open.iter_mut().zip(&self.roads.all) {
             let chance =
                 OPEN.iter().find(|(most, _)| road.policy.ppm <= *most).map_or(OPEN_ABOVE, |(_, chance)| *chance);
-            *open = rng.random_bool(chance);
+            *open = rng.random_bool((1.0 - (1.0 - chance) * drained).clamp(0.0, 1.0));
         }
     }
 

@@ -32,7 +32,7 @@ fn sketch<'a>(map: &Gossmap, plan: &'a Plan) -> Sketch<'a> {
     Sketch::new(map, 0, doors(map, 0), plan)
 }
 
-const PLAN: Plan = Plan { rank: 1, payments: 3_000, days: 3, seed: 7 };
+const PLAN: Plan = Plan { rank: 1, payments: 3_000, days: 3, seed: 7, drained_percent: 100 };
 
 #[test]
 fn a_reservation_is_what_the_way_without_us_costs_more() {

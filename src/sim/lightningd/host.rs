@@ -14,6 +14,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::configs::Declared;
 use super::wire::{Answer, RpcError, Splitter, framed};
+use crate::domain::time::{TIME_SCALE, TimeScale};
 
 /// The version that is played.
 pub(super) const VERSION: &str = "v26.06.6";
@@ -88,9 +89,11 @@ impl Plugin {
     pub(super) fn spawn(
         path: &Path,
         cwd: &Path,
+        scale: Option<TimeScale>,
         heard: mpsc::UnboundedSender<Value>,
     ) -> std::io::Result<std::sync::Arc<Plugin>> {
         let mut child = Command::new(path)
+            .envs(scale.map(|scale| (TIME_SCALE, scale.to_string())))
             .current_dir(cwd)
             .env("LIGHTNINGD_PLUGIN", "1")
             .env("LIGHTNINGD_VERSION", VERSION)

@@ -73,7 +73,7 @@ impl Lightningd {
             self.finish(&old).await;
         }
         let (heard, hears) = mpsc::unbounded_channel();
-        let plugin = Plugin::spawn(&path, self.socket_dir(), heard)
+        let plugin = Plugin::spawn(&path, self.socket_dir(), self.time_scale(), heard)
             .map_err(|error| RpcError::params(format!("{} is not executable: {error}", given.display())))?;
         self.plugins().push(plugin.clone());
         tokio::spawn(listen(self.clone(), plugin.clone(), hears));

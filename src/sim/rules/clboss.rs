@@ -14,8 +14,8 @@ use crate::sim::Market;
 use crate::sim::channel::SimChannel;
 
 pub const NAME: &str = "clboss";
-pub const KNOBS: &[f64] = &[25.0, 50.0, 75.0, 100.0, 150.0, 200.0, 300.0, 400.0, 600.0, 900.0];
-pub const TUNED: f64 = 150.0;
+pub const KNOBS: &[f64] = &[25.0, 50.0, 75.0, 100.0, 150.0, 200.0, 300.0, 400.0, 600.0, 800.0, 900.0, 1_200.0, 1_600.0];
+pub const TUNED: f64 = 800.0;
 
 /// A card is played for so many looks at which the peer is connected.
 const PLAYED: u32 = 288;

@@ -10,8 +10,8 @@ use crate::domain::Ppm;
 use crate::sim::Market;
 
 pub const NAME: &str = "feeadjuster";
-pub const KNOBS: &[f64] = &[10.0, 25.0, 50.0, 75.0, 100.0, 150.0, 200.0, 300.0, 400.0, 600.0];
-pub const TUNED: f64 = 150.0;
+pub const KNOBS: &[f64] = &[10.0, 25.0, 50.0, 75.0, 100.0, 150.0, 200.0, 300.0, 400.0, 600.0, 800.0, 1_200.0];
+pub const TUNED: f64 = 600.0;
 
 /// `feeadjuster-threshold`: how far the balance must have moved, in shares of the channel.
 const THRESHOLD: f64 = 0.05;

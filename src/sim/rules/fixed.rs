@@ -7,7 +7,7 @@ use crate::sim::Market;
 
 pub const NAME: &str = "static";
 pub const KNOBS: &[f64] = &[25.0, 50.0, 75.0, 100.0, 150.0, 200.0, 300.0, 400.0, 600.0, 800.0, 1_200.0, 1_800.0];
-pub const TUNED: f64 = 200.0;
+pub const TUNED: f64 = 800.0;
 
 #[derive(Clone, Debug)]
 pub struct Fixed {

@@ -1,16 +1,16 @@
 //! LNDg's autofee (AF), by its README: once a day a step up or down, by how much is ours and what flowed in the last seven days, summed
 //! over the channels with a peer. It steps from whatever rate it finds, and in weeks it does not get far: the knob is that rate.
 //!
-//! Two numbers are not in the market: failures by channel (all failures for lack of balance are shared among the channels that are
-//! low) and the fees of forwards by the channel they came in by (all that was earned is shared by volume). Never touches inbound fees.
+//! One number is not in the market: the fees of forwards by the channel that they came in by (all that was earned is shared by
+//! volume). Never touches inbound fees.
 
 use super::{Quote, Rule, quotes};
 use crate::domain::Ppm;
 use crate::sim::Market;
 
 pub const NAME: &str = "lndg";
-pub const KNOBS: &[f64] = &[50.0, 100.0, 150.0, 200.0, 300.0, 400.0, 600.0, 800.0, 1_200.0];
-pub const TUNED: f64 = 200.0;
+pub const KNOBS: &[f64] = &[25.0, 50.0, 100.0, 150.0, 200.0, 300.0, 400.0, 600.0, 800.0, 1_200.0];
+pub const TUNED: f64 = 800.0;
 
 /// `AF-MaxRate` and `AF-MinRate`.
 const MAX: f64 = 2_500.0;
@@ -39,7 +39,6 @@ pub struct Lndg {
 #[derive(Clone, Debug, Default)]
 struct Snapshot {
     peers: Vec<Sums>,
-    starved: u64,
 }
 
 /// Of all channels with one peer, or of a span of time.
@@ -51,6 +50,8 @@ struct Sums {
     out: f64,
     inward: f64,
     earned: f64,
+    /// Payments refused for lack of balance.
+    starved: u64,
 }
 
 /// What decides about one peer.
@@ -108,8 +109,9 @@ impl Snapshot {
             sums.out += channel.outgoing.fulfilled_msat as f64;
             sums.inward += channel.incoming.fulfilled_msat as f64;
             sums.earned += channel.earned as f64;
+            sums.starved += channel.starved;
         }
-        Snapshot { peers, starved: market.tally.starved }
+        Snapshot { peers }
     }
 
     /// What happened to a peer since then.
@@ -119,17 +121,13 @@ impl Snapshot {
             out: (new.out - old.out).max(0.0),
             inward: (new.inward - old.inward).max(0.0),
             earned: (new.earned - old.earned).max(0.0),
+            starved: new.starved.saturating_sub(old.starved),
             ..new
         }
     }
 
-    fn low(&self) -> impl Iterator<Item = &Sums> {
-        self.peers.iter().filter(|sums| sums.capacity > 0.0 && sums.local <= LOW * sums.capacity)
-    }
-
     /// What is to be known of every peer, from the totals now, a day and a window ago.
     fn facts(&self, yesterday: &Snapshot, oldest: &Snapshot) -> Vec<Facts> {
-        let failed_day = (self.starved - yesterday.starved) / (self.low().count().max(1) as u64);
         let week: Vec<Sums> = (0..self.peers.len()).map(|peer| self.since(oldest, peer)).collect();
         let earned: f64 = week.iter().map(|sums| sums.earned).sum();
         let entered: f64 = week.iter().map(|sums| sums.inward).sum();
@@ -140,7 +138,7 @@ impl Snapshot {
             capacity: sums.capacity,
             direct: sums.earned,
             assisted: earned * sums.inward / entered.max(1.0),
-            failed_day,
+            failed_day: self.since(yesterday, peer).starved,
             inward_day: self.since(yesterday, peer).inward,
         });
         facts.collect()
@@ -179,7 +177,27 @@ impl Rule for Lndg {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::domain::Msat;
+    use crate::sim::{Network, Scenario, Tape};
+
+    #[test]
+    fn a_drained_channel_with_many_failures_is_raised_and_no_other() {
+        let network = Network::draw(Scenario { parallel: 0.0, ..Scenario::default() });
+        let mut market = Market::new(Arc::new(Tape::new(network)));
+        market.set_all(Ppm(300));
+        for channel in &mut market.channels {
+            channel.remote = channel.capacity;
+            channel.local = 0;
+        }
+        let mut rule = Lndg::new(300.0);
+        assert_eq!(rule.look(&market), []);
+        (market.channels[2].starved, market.channels[3].starved) = (26, 25);
+        let raised = rule.look(&market);
+        assert_eq!(raised, [Quote { channel: 2, base: Msat::ZERO, ppm: Ppm(325) }]);
+    }
 
     #[test]
     fn steps_by_liquidity_and_flow() {

@@ -42,7 +42,7 @@ pub struct Named {
     pub about: &'static str,
     /// What its main knob is tried at. One step means that there is nothing to tune.
     pub knobs: &'static [f64],
-    /// Makes the rule with its knob at a value, or where it was tuned to. The seed is for rules that leave something to chance.
+    /// Makes the rule with its knob at a value, or where training seeds were best for it (`simulate tune`). The seed is for rules that leave something to chance.
     pub make: fn(Option<f64>, u64) -> Box<dyn Rule>,
 }
 

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::domain::{Channel, Msat, NodeView, PeerId, Ppm, Time};
 use crate::fees::vegas::{self, VegasInputs, VegasState};
-use crate::fees::{self, Action, FeeInputs, Memory, Observed, Pair, Plan, PlanInputs, Planned, Tuning, Updates};
+use crate::fees::{self, Action, FeeInputs, Memory, Observed, Plan, PlanInputs, Planned, Tuning, Updates};
 use crate::flow::traffic::traffic_index;
 use crate::flow::{self, DaySum, FlowInputs};
 use crate::ops;
@@ -17,8 +17,6 @@ use crate::sim::rules::{Quote, Rule};
 /// Weeks of forwards behind the traffic index, as in the fee step.
 const TRAFFIC_HOURS: f64 = 28.0 * 24.0;
 const DAY_HOURS: f64 = 24.0;
-/// Of the ways that plans are made of, as in the ledger.
-const WAYS_HALF_LIFE_DAYS: f64 = 14.0;
 
 pub struct Ours {
     options: Options,
@@ -31,15 +29,6 @@ pub struct Ours {
     /// Without plans each channel is priced alone.
     plans: bool,
     plan: Option<Plan>,
-    ways: Ways,
-}
-
-/// What went from channel to channel until the last plan.
-#[derive(Clone, Debug, Default)]
-struct Ways {
-    at: Time,
-    /// By way in and way out: msat since the start, and with old days fading.
-    sums: Vec<(u64, f64)>,
 }
 
 /// What is kept of one channel.
@@ -64,6 +53,8 @@ struct Sums {
     out_count: u64,
     in_msat: u64,
     in_count: u64,
+    /// What came in to leave by another channel.
+    brought_msat: u64,
 }
 
 impl Ours {
@@ -78,7 +69,6 @@ impl Ours {
             channels: Vec::new(),
             plans: true,
             plan: None,
-            ways: Ways::default(),
         }
     }
 
@@ -136,13 +126,13 @@ impl Ours {
         let now = market.now();
         let mut observed = Observed { from: seen_until.unwrap_or(now), to: now, ..Observed::default() };
         for place in places {
-            let sums = Sums::of(&market.channels[*place]);
+            let sums = Sums { brought_msat: brought(*place, market), ..Sums::of(&market.channels[*place]) };
             let before = std::mem::replace(&mut self.channels[*place].counted, sums);
             if seen_until.is_some() {
                 observed.events += (sums.events - before.events) as f64;
                 observed.out_msat += (sums.out_msat - before.out_msat) as f64;
                 observed.settled += (sums.out_count - before.out_count) as f64;
-                observed.in_msat += (sums.in_msat - before.in_msat) as f64;
+                observed.in_msat += (sums.brought_msat - before.brought_msat) as f64;
             }
         }
         observed
@@ -158,11 +148,8 @@ impl Ours {
                 memory: self.memories.get(peer),
             })
             .collect();
-        let mut inputs =
-            PlanInputs { now: market.now(), peers: &peers, pairs: &[], market: seen, tuning: &self.tuning };
+        let inputs = PlanInputs { now: market.now(), peers: &peers, market: seen, tuning: &self.tuning };
         if Plan::is_due(self.plan.as_ref(), &inputs) {
-            let pairs = self.ways.follow(market);
-            inputs.pairs = &pairs;
             self.plan = Some(fees::plan(&inputs));
         }
     }
@@ -230,27 +217,6 @@ impl Rule for Ours {
     }
 }
 
-impl Ways {
-    /// What went from peer to peer by now.
-    fn follow(&mut self, market: &Market) -> Vec<Pair> {
-        let now = market.now();
-        let kept = 0.5_f64.powf(now.hours_since(self.at) / DAY_HOURS / WAYS_HALF_LIFE_DAYS);
-        let width = market.channels.len();
-        self.sums.resize(width * width, (0, 0.0));
-        self.at = now;
-        let mut pairs = Vec::new();
-        for (place, (before, faded)) in self.sums.iter_mut().enumerate() {
-            let (from, to) = (place / width, place % width);
-            let moved = market.sight().moved(Some(from), to).0;
-            *faded = kept * *faded + (moved - *before) as f64;
-            *before = moved;
-            let peer = |channel: usize| market.channels[channel].peer_id;
-            pairs.push(Pair { from: peer(from), to: peer(to), msat: *faded });
-        }
-        pairs
-    }
-}
-
 impl Known {
     /// The flow analysis, once an hour.
     fn keep_flow(&mut self, channel: &SimChannel, now: Time, window_days: u64) {
@@ -295,8 +261,14 @@ impl Sums {
             out_count: channel.outgoing.fulfilled,
             in_msat: channel.incoming.fulfilled_msat,
             in_count: channel.incoming.fulfilled,
+            brought_msat: 0,
         }
     }
+}
+
+/// Msat of settled forwards that came in by the channel.
+fn brought(place: usize, market: &Market) -> u64 {
+    (0..market.channels.len()).map(|to| market.sight().moved(Some(place), to).0).sum()
 }
 
 #[cfg(test)]

@@ -10,9 +10,9 @@ use crate::sim::Market;
 use crate::sim::channel::SimChannel;
 
 pub const NAME: &str = "perturb";
-pub const KNOBS: &[f64] = &[200.0, 300.0, 400.0, 600.0, 800.0, 1_200.0, 1_800.0, 2_500.0, 5_000.0];
-/// The original's default.
-pub const TUNED: f64 = 5_000.0;
+pub const KNOBS: &[f64] =
+    &[25.0, 50.0, 75.0, 100.0, 150.0, 200.0, 300.0, 400.0, 600.0, 800.0, 1_200.0, 1_800.0, 2_500.0, 5_000.0];
+pub const TUNED: f64 = 600.0;
 
 const EVERY_SECS: i64 = 1_800;
 /// The shortest window that is judged.

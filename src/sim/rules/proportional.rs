@@ -6,8 +6,8 @@ use crate::domain::Ppm;
 use crate::sim::Market;
 
 pub const NAME: &str = "proportional";
-pub const KNOBS: &[f64] = &[100.0, 200.0, 300.0, 400.0, 600.0, 800.0, 1_200.0, 1_800.0, 2_500.0];
-pub const TUNED: f64 = 600.0;
+pub const KNOBS: &[f64] = &[50.0, 100.0, 200.0, 300.0, 400.0, 600.0, 800.0, 1_200.0, 1_800.0, 2_500.0];
+pub const TUNED: f64 = 1_800.0;
 
 /// `min_fee_ppm`; charge-lnd has no default, its examples begin low.
 const MIN: f64 = 10.0;

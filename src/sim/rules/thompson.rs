@@ -12,8 +12,8 @@ use crate::sim::Market;
 use crate::sim::channel::SimChannel;
 
 pub const NAME: &str = "thompson";
-pub const KNOBS: &[f64] = &[50.0, 100.0, 150.0, 200.0, 300.0, 400.0, 600.0, 900.0];
-pub const TUNED: f64 = 200.0;
+pub const KNOBS: &[f64] = &[25.0, 50.0, 100.0, 150.0, 200.0, 300.0, 400.0, 600.0, 900.0];
+pub const TUNED: f64 = 600.0;
 
 const EVERY_SECS: i64 = 3 * 3_600;
 /// After so many hours an observation counts half.

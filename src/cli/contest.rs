@@ -1,0 +1,196 @@
+//! The contest: every policy on every tape, as many tapes at a time as there are threads. Plays and counts; shows nothing but how far
+//! it is.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::domain::Ppm;
+use crate::options::{Layers, Options};
+use crate::sim::oracle::Oracle;
+use crate::sim::rules::ours::Ours;
+use crate::sim::rules::{Rule, by_name};
+use crate::sim::score::Mark;
+use crate::sim::{Kind, Network, Run, Simulation, Tape, graph, play};
+
+/// Of rules that leave something to chance.
+const RULE_SEED: u64 = 1;
+
+/// Somebody who prices.
+#[derive(Clone, Debug)]
+pub(super) enum Policy {
+    Rule(String),
+    Ours(String, Box<Options>),
+    Plugin,
+}
+
+/// One tape to be played by everybody.
+#[derive(Clone)]
+pub(super) struct Job {
+    pub(super) name: String,
+    pub(super) days: u32,
+    pub(super) seed: u64,
+    source: Source,
+}
+
+#[derive(Clone)]
+enum Source {
+    Kind(&'static Kind),
+    /// Read from a file; too long to be read again by everybody.
+    File(Arc<Tape>),
+}
+
+/// One policy's marks on all tapes of one name.
+pub(super) struct Row {
+    pub(super) name: String,
+    pub(super) days: u32,
+    /// Do channels touch each other?
+    pub(super) closed: bool,
+    pub(super) policy: String,
+    pub(super) marks: Vec<Mark>,
+}
+
+impl Policy {
+    pub(super) fn parse(name: &str) -> anyhow::Result<Policy> {
+        match name.trim() {
+            "plugin" => Ok(Policy::Plugin),
+            name if by_name(name, RULE_SEED).is_some() => Ok(Policy::Rule(name.to_owned())),
+            name => bail!("there is no rule '{name}'; `simulate list` shows them"),
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Policy::Rule(name) | Policy::Ours(name, _) => name,
+            Policy::Plugin => "plugin",
+        }
+    }
+
+    /// `None`: it is no rule.
+    pub(super) fn rule(&self) -> Option<Box<dyn Rule>> {
+        match self {
+            Policy::Rule(name) => by_name(name, RULE_SEED),
+            Policy::Ours(_, options) => Some(Box::new(Ours::new((**options).clone()))),
+            Policy::Plugin => None,
+        }
+    }
+
+    fn play(&self, tape: &Arc<Tape>, days: u32) -> anyhow::Result<Run> {
+        if let Some(mut rule) = self.rule() {
+            return Ok(play(tape, days, rule.as_mut()));
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let simulation = Simulation::on(tape.clone(), Layers::default()).await?;
+            simulation.node.set_all(Ppm(tape.network().scenario.start_ppm));
+            let reports = simulation.run_days(days, |_| ()).await?;
+            let changes: u64 = reports.iter().map(|day| day.fee_changes).sum();
+            // The steps count changes of the whole node; by channel nobody asks.
+            let updates = vec![u32::try_from(changes).unwrap_or(u32::MAX)];
+            Ok(Run::of(&simulation.node.market(), days, updates))
+        })
+    }
+}
+
+impl Job {
+    pub(super) fn of_kind(kind: &'static Kind, days: Option<u32>, seed: u64) -> Job {
+        Job { name: kind.name.to_owned(), days: days.unwrap_or(kind.days), seed, source: Source::Kind(kind) }
+    }
+
+    /// A tape that `simulate tape` wrote; its days or fewer.
+    pub(super) fn of_file(path: &Path, days: Option<u32>) -> anyhow::Result<Job> {
+        let file = File::open(path).with_context(|| path.display().to_string())?;
+        let tape = graph::read(BufReader::new(file)).with_context(|| path.display().to_string())?;
+        let length = tape.length().context("a tape of a file ends")?;
+        Ok(Job {
+            name: path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
+            days: days.unwrap_or(length).min(length),
+            seed: tape.network().scenario.seed,
+            source: Source::File(Arc::new(tape)),
+        })
+    }
+
+    pub(super) fn tape(&self) -> Arc<Tape> {
+        match &self.source {
+            Source::Kind(kind) => Arc::new(Tape::new(Network::draw(kind.scenario(self.seed))).frozen(self.days)),
+            Source::File(tape) => tape.clone(),
+        }
+    }
+
+    /// What is known afterwards. On tapes of the public network O2 is searched for as well.
+    pub(super) fn oracle(&self, tape: &Arc<Tape>) -> Oracle {
+        let oracle = Oracle::of(tape, self.days);
+        match self.source {
+            Source::Kind(_) => oracle,
+            Source::File(_) => oracle.bent(tape, self.days),
+        }
+    }
+
+    fn marks(&self, policies: &[Policy]) -> anyhow::Result<Vec<Mark>> {
+        let tape = self.tape();
+        let oracle = self.oracle(&tape);
+        let shock = tape.network().scenario.shock_day();
+        let mark = |policy: &Policy| {
+            let run = policy.play(&tape, self.days)?;
+            Ok(Mark::of(self.seed, &run, &oracle.laws_run, shock).beside(&oracle.fixed_run))
+        };
+        policies.iter().map(mark).collect()
+    }
+
+    fn is_closed(&self) -> bool {
+        match &self.source {
+            Source::Kind(kind) => kind.is_closed(),
+            Source::File(_) => true,
+        }
+    }
+}
+
+/// Every policy on every tape; whoever is free takes the next tape.
+pub(super) fn score(jobs: &[Job], policies: &[Policy], threads: usize) -> anyhow::Result<Vec<Row>> {
+    let style = ProgressStyle::with_template("{pos:>4}/{len} tapes {bar:40} {eta}");
+    let bar = ProgressBar::new(jobs.len() as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let work = || {
+        while let Some((place, job)) = {
+            let place = next.fetch_add(1, Ordering::Relaxed);
+            jobs.get(place).map(|job| (place, job))
+        } {
+            let marks = job.marks(policies);
+            done.lock().unwrap_or_else(PoisonError::into_inner).push((place, marks));
+            bar.inc(1);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(work);
+        }
+    });
+    bar.finish_and_clear();
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_by_key(|(place, _)| *place);
+    let mut rows: Vec<Row> = Vec::new();
+    for (place, marks) in done {
+        for (policy, mark) in policies.iter().zip(marks?) {
+            add(&mut rows, &jobs[place], policy, mark);
+        }
+    }
+    Ok(rows)
+}
+
+fn add(rows: &mut Vec<Row>, job: &Job, policy: &Policy, mark: Mark) {
+    match rows.iter_mut().find(|row| row.name == job.name && row.policy == policy.name()) {
+        Some(row) => row.marks.push(mark),
+        None => rows.push(Row {
+            name: job.name.clone(),
+            days: job.days,
+            closed: job.is_closed(),
+            policy: policy.name().to_owned(),
+            marks: vec![mark],
+        }),
+    }
+}

@@ -1,0 +1,23 @@
+//! Names of accounts and their row ids. What moves between them is not told here.
+
+use sqlx::SqliteConnection;
+
+use crate::domain::ChannelId;
+
+/// Where routing fees come from.
+pub(super) const ROUTING: &str = "income/routing";
+
+/// The account that a channel's fees go to.
+pub(super) fn account_name(channel: ChannelId) -> String {
+    format!("channel/{channel}")
+}
+
+/// The row id of an account, which is made if there is none.
+pub(super) async fn account(conn: &mut SqliteConnection, name: &str) -> anyhow::Result<i64> {
+    let find = "SELECT id FROM accounts WHERE name = ?";
+    if let Some(id) = sqlx::query_scalar(find).bind(name.to_owned()).fetch_optional(&mut *conn).await? {
+        return Ok(id);
+    }
+    let made = sqlx::query("INSERT INTO accounts (name) VALUES (?)").bind(name.to_owned()).execute(conn).await?;
+    Ok(made.last_insert_rowid())
+}
