@@ -2,14 +2,16 @@
 //! and what the balance bears. Never reads an earned amount: counts tell the same with a tenth of the noise.
 
 mod learner;
+mod outlook;
 mod pair;
+mod surprise;
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::belief::{Belief, Posterior, Sample};
+use super::belief::{Belief, Sample};
 use super::blocks::{self, Block, Seen, short};
 use super::reason::Phase;
 use super::run_out::Purse;
@@ -17,7 +19,9 @@ use super::tilt::Tilt;
 use super::{Bid, FeeInputs, Memory, Reason, floor, tidy};
 use crate::domain::Time;
 pub use learner::Learner;
+pub(super) use outlook::{Outlook, outlook};
 use pair::Pair;
+use surprise::{Surprise, surprise};
 
 /// Half a day at each fee: a pair is a day, and flips and moves of the middle make two changes a day.
 const BLOCK_HOURS: f64 = 12.0;
@@ -55,11 +59,6 @@ const DRY_HOURS: f64 = 13.0;
 const DRY_HOURS_MOST: f64 = 96.0;
 /// Waking a drifting channel again and again must not run it down.
 const WAKE_HOURS: f64 = 1.0;
-/// A surprise is beyond 1 % of the expected spread, and not about a handful of events.
-const SURPRISE_SD: f64 = 2.33;
-const SURPRISE_EVENTS: f64 = 5.0;
-/// How far the split of a pair must be off to blame the price and not the size of the market.
-const SPLIT_SD: f64 = 1.65;
 /// Samples kept for the level of demand: two weeks of half days.
 const RECENT: usize = 30;
 /// The last samples tell how busy a channel is.
@@ -136,48 +135,6 @@ struct Aim {
     /// Where the middle was before its last step. `None`: it has made none since somebody set it.
     #[serde(default)]
     from: Option<f64>,
-}
-
-/// What the plan of the whole node needs to know of one peer.
-pub(super) struct Outlook {
-    /// Fees (ppm, base fee included) and msat a day that would be wanted at them.
-    pub(super) ladder: Vec<(f64, f64)>,
-    /// Msat a day that come in by other ways than forwards; negative: that leave.
-    pub(super) inflow: f64,
-    /// Msat that forwards have brought and taken lately, and their share of all that came.
-    pub(super) brought: f64,
-    pub(super) left: f64,
-    pub(super) forwarded: f64,
-    /// Plainly not running out, whatever the sums say.
-    pub(super) ample: bool,
-    /// What the base fee adds for the payer, ppm.
-    pub(super) base: f64,
-}
-
-/// What is believed of the peer's demand and known of its balance. A peer without a memory has its prior.
-pub(super) fn outlook(i: &FeeInputs) -> Outlook {
-    let fresh;
-    let climb = match i.memory.and_then(|memory| memory.climb.as_ref()) {
-        Some(climb) => climb,
-        None => {
-            fresh = Climb::new(i);
-            &fresh
-        }
-    };
-    let (low, high) = (bounded(0.0, i) + climb.base, bounded(f64::INFINITY, i) + climb.base);
-    let msat_per_event = 24.0 * climb.purse.payment(&i.market.amounts);
-    let mut ladder = climb.belief.posterior(&climb.recent, i.now).ladder(low, high);
-    ladder.iter_mut().for_each(|rung| rung.1 *= msat_per_event);
-    let (purse, (brought, left)) = (&climb.purse, climb.purse.forwards());
-    Outlook {
-        ladder,
-        inflow: purse.other_inflow(i.capacity()),
-        brought: brought * i.capacity(),
-        left: left * i.capacity(),
-        forwarded: purse.forwarded(),
-        ample: purse.ample,
-        base: climb.base,
-    }
 }
 
 /// Takes in what was observed and says which fee it would ask now. It moves the proportional fee only, so that a base fee
@@ -539,33 +496,4 @@ impl Climb {
 /// Between floor and ceiling; the Vegas reflex does not move the learner.
 fn bounded(fee: f64, i: &FeeInputs) -> f64 {
     tidy(fee.min(i.tuning.top().as_f64()).max(floor::calm_floor(i).max(1.0)))
-}
-
-enum Surprise {
-    /// As many more or fewer as at any price.
-    Market,
-    Price {
-        up: bool,
-    },
-}
-
-/// Do the counts of a pair contradict what was believed?
-fn surprise(belief: &Posterior, first: &Sample, second: &Sample) -> Option<Surprise> {
-    let (one, two) = (first.e * belief.demand(first.f), second.e * belief.demand(second.f));
-    let (expected, seen) = (one + two, first.n + second.n);
-    // The expectation is itself known from so many events only.
-    let sd = (expected + expected * expected / (belief.events + 0.5)).sqrt();
-    let off = seen - expected;
-    if off.abs() < SURPRISE_EVENTS || off.abs() < SURPRISE_SD * sd {
-        return None;
-    }
-    let dear_is_first = first.f >= second.f;
-    let (dear_share, dear) = if dear_is_first { (one / expected, first.n) } else { (two / expected, second.n) };
-    let split_sd = (seen * dear_share * (1.0 - dear_share)).sqrt().max(1.0);
-    let split = (dear - seen * dear_share) / split_sd;
-    match (split > SPLIT_SD, split < -SPLIT_SD) {
-        (true, _) => Some(Surprise::Price { up: true }),
-        (_, true) => Some(Surprise::Price { up: false }),
-        _ => Some(Surprise::Market),
-    }
 }

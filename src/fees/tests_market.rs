@@ -157,11 +157,8 @@ fn the_climb_finds_the_top() {
         let mean = shares.iter().sum::<f64>() / shares.len() as f64;
         let worst = shares.iter().copied().fold(f64::INFINITY, f64::min);
         println!("from {start}, plans {plans}: {shares:.2?} mean {mean:.3} worst {worst:.3} most updates {updates}");
-        // With plans it is less, and from high starts less than nine tenths: a balance that stays at a half whatever is sold is
-        // more than what is aimed at, and the tilt goes on asking for less.
-        let (least_mean, least) = if plans { (0.87, 0.78) } else { (0.92, 0.85) };
-        assert!(mean > least_mean, "from {start}: mean {mean}");
-        assert!(worst > least, "from {start}: worst {worst}");
+        assert!(mean > 0.92, "from {start}: mean {mean}");
+        assert!(worst > 0.85, "from {start}: worst {worst}");
         assert!(updates < 60, "from {start}: {updates} updates");
     }
 }

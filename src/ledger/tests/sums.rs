@@ -62,7 +62,14 @@ async fn demand_lies_within_the_span() {
         assert_eq!(demand.iter().map(|d| d.settled).sum::<u64>(), count);
     }
     let demand = ledger.demand(NOON, resolved).await.unwrap();
-    let expected = Demand { out: cid(1), from_peer: Some(peer(0)), settled: 2, starved: 0, out_msat: 2_000_000 };
+    let expected = Demand {
+        out: cid(1),
+        from_peer: Some(peer(0)),
+        settled: 2,
+        starved: 0,
+        out_msat: 2_000_000,
+        in_msat: 2_000_200,
+    };
     assert_eq!(demand, [expected]);
     record(&ledger, &[Forward { out_msat: Some(Msat(5)), resolved: Some(NOON.plus_secs(60)), ..settled(8) }]).await;
     assert_eq!(ledger.recent_amounts(2).await.unwrap(), [Msat(5), Msat(1_000_000)]);

@@ -1,0 +1,46 @@
+//! What the plan of the whole node is told of one peer: a summary of the learner, nothing that decides.
+
+use crate::fees::FeeInputs;
+use super::{Climb, bounded};
+
+/// What the plan of the whole node needs to know of one peer.
+pub(crate) struct Outlook {
+    /// Fees (ppm, base fee included) and msat a day that would be wanted at them.
+    pub(crate) ladder: Vec<(f64, f64)>,
+    /// Msat a day that come in by other ways than forwards; negative: that leave.
+    pub(crate) inflow: f64,
+    /// Msat that forwards have brought and taken lately, and their share of all that came.
+    pub(crate) brought: f64,
+    pub(crate) left: f64,
+    pub(crate) forwarded: f64,
+    /// Plainly not running out, whatever the sums say.
+    pub(crate) ample: bool,
+    /// What the base fee adds for the payer, ppm.
+    pub(crate) base: f64,
+}
+
+/// What is believed of the peer's demand and known of its balance. A peer without a memory has its prior.
+pub(crate) fn outlook(i: &FeeInputs) -> Outlook {
+    let fresh;
+    let climb = match i.memory.and_then(|memory| memory.climb.as_ref()) {
+        Some(climb) => climb,
+        None => {
+            fresh = Climb::new(i);
+            &fresh
+        }
+    };
+    let (low, high) = (bounded(0.0, i) + climb.base, bounded(f64::INFINITY, i) + climb.base);
+    let msat_per_event = 24.0 * climb.purse.payment(&i.market.amounts);
+    let mut ladder = climb.belief.posterior(&climb.recent, i.now).ladder(low, high);
+    ladder.iter_mut().for_each(|rung| rung.1 *= msat_per_event);
+    let (purse, (brought, left)) = (&climb.purse, climb.purse.forwards());
+    Outlook {
+        ladder,
+        inflow: purse.other_inflow(i.capacity()),
+        brought: brought * i.capacity(),
+        left: left * i.capacity(),
+        forwarded: purse.forwarded(),
+        ample: purse.ample,
+        base: climb.base,
+    }
+}
