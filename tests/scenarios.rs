@@ -36,14 +36,14 @@ const fn floor(name: &'static str, mean: f64, worst: f64, updates: f64) -> Floor
 /// About 3 points under the mean that was measured, 5 under the worst tape, and a fifth of an update above. Whoever improves the
 /// learner runs `cargo test --test scenarios -- --nocapture quick` and raises them.
 const FLOORS: &[Floor] = &[
-    floor("M1", 52.0, 44.0, 1.9),
-    floor("M2", 55.5, 49.0, 1.9),
-    floor("M3", 50.0, 36.0, 1.9),
-    floor("M4", 51.0, 45.0, 1.7),
-    floor("M5", 64.0, 60.0, 2.0),
-    floor("M6", 59.5, 49.0, 1.9),
+    floor("M1", 83.0, 74.0, 1.9),
+    floor("M2", 77.5, 70.0, 1.9),
+    floor("M3", 79.5, 69.0, 2.0),
+    floor("M4", 63.0, 58.0, 1.7),
+    floor("M5", 88.5, 85.0, 2.0),
+    floor("M6", 84.0, 72.5, 1.9),
     floor("S1", 88.5, 85.0, 2.0),
-    floor("S2", 64.0, 53.0, 1.5),
+    floor("S2", 63.0, 52.0, 1.5),
     floor("S3", 73.0, 68.0, 1.8),
     floor("S4", 77.0, 72.0, 1.9),
     floor("S5", 81.5, 77.0, 1.9),

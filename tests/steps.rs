@@ -168,6 +168,8 @@ async fn a_lowered_maximum_is_obeyed_at_the_next_step() {
     stage.wait(HALF_HOUR);
     stage.cycle().await;
     assert!(stage.fees().values().all(|fee| fee.0 <= 300), "{:?}", stage.fees());
+    // Only so many changes of a day are urgent.
+    stage.hours(25.0).await;
     stage.ops.set_option("min_fee_ppm", "290").await.unwrap();
     stage.wait(HALF_HOUR);
     stage.cycle().await;
@@ -237,9 +239,12 @@ async fn the_vegas_reflex_raises_a_fee_at_the_floor_and_survives_a_restart() {
     stage.node.inner.fix_feerate(Some(2_000));
     stage.restart(&options, &file).await;
     stage.wait(HALF_HOUR);
-    let outcomes = stage.cycle().await;
-    let mine = outcomes.iter().find(|outcome| outcome.channel == channel.channel_id).unwrap();
-    assert!((500..600).contains(&mine.new.0), "it fades, and is not forgotten: {} {}", mine.new, mine.summary);
+    stage.cycle().await;
+    let row = stage.ledger.last_decisions().await.unwrap().remove(&channel.channel_id).unwrap();
+    let why: serde_json::Value = serde_json::from_str(&row.why).unwrap();
+    let floor = why.as_array().unwrap().iter().find(|stage| stage["stage"] == "floor").unwrap();
+    let (ppm, multiplier) = (floor["floor"].as_u64().unwrap(), floor["multiplier"].as_f64().unwrap());
+    assert!((500..600).contains(&ppm) && (2.0..3.0).contains(&multiplier), "it fades, and is not forgotten: {floor}");
 }
 
 #[tokio::test]
@@ -292,6 +297,7 @@ async fn an_empty_channel_is_dearer_and_never_compounds() {
     let stage = Stage::new(3, 8, &[]).await;
     let channel = stage.single().await;
     let place = stage.place(channel.channel_id);
+    let mut before = f64::INFINITY;
     for _ in 0..96 {
         {
             let mut market = stage.node.inner.market();
@@ -309,7 +315,9 @@ async fn an_empty_channel_is_dearer_and_never_compounds() {
         let of = |name: &str| scarce[name].as_f64().unwrap();
         let expected = if virgin { 1.0 } else { 3.0_f64.powf(1.0 - of("local") / of("threshold")).max(1.0) };
         assert!((factor - expected).abs() < 1e-9 && (of("after") - of("before") * expected).abs() < 1e-6, "{scarce}");
-        assert!(of("before") < 700.0, "what the learner asks is not the scarce price: {scarce}");
+        // The plan asks more for what is scarce, too, but by steps of its own (e^1, and the tries).
+        assert!(of("before") < before * 4.1, "{before} ppm before: {scarce}");
+        before = of("before");
     }
 }
 

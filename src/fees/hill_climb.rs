@@ -155,8 +155,9 @@ pub(super) fn stage(memory: &mut Memory, i: &FeeInputs, why: &mut Vec<Reason>) -
     if i.channels.iter().any(|c| c.connected) {
         climb.block.observe(&seen, i);
         if i.now >= climb.block.until {
+            let before = climb.centre;
             climb.turn(i, told);
-            climb.follow_plan(i);
+            climb.follow_plan(before, i);
         }
     }
     let fee = climb.fee();
@@ -433,11 +434,11 @@ impl Climb {
     }
 
     /// Where there is a plan, the middle is its price; what was learned speaks through it.
-    fn follow_plan(&mut self, i: &FeeInputs) {
+    fn follow_plan(&mut self, before: f64, i: &FeeInputs) {
         let Some(bid) = i.bid().filter(|_| matches!(self.step, Step::First | Step::Second { .. })) else { return };
         self.aim.bid = Some(bid);
-        let moved = (bid / self.centre).ln().clamp(-MOVE_BID, MOVE_BID);
-        self.centre = bounded(self.centre * moved.exp(), i);
+        let moved = (bid / before).ln().clamp(-MOVE_BID, MOVE_BID);
+        self.centre = bounded(before * moved.exp(), i);
     }
 
     fn reason(&self, fee: f64) -> Reason {

@@ -88,9 +88,11 @@ impl Purse {
         (self.brought + self.came, self.left + self.out)
     }
 
-    /// The share of what comes in that forwards bring; all of it as long as nothing came.
-    pub(super) fn forwarded(&self) -> f64 {
-        if self.inflow > 0.0 { 1.0 - (self.other / self.inflow).clamp(0.0, 1.0) } else { 1.0 }
+    /// The share of what comes in that forwards bring, up to now; none as long as nothing came.
+    pub(super) fn forwarded(&self, local_share: f64) -> f64 {
+        let came = self.counted.map_or(0.0, |counted| local_share - counted.share + self.out);
+        let (inflow, other) = (self.inflow + came.max(0.0), self.other + came - self.came);
+        if inflow > 0.0 { 1.0 - (other / inflow).clamp(0.0, 1.0) } else { 0.0 }
     }
 
     /// Counts the balance at the end of a pair. Says whether the channel is plainly not running out.

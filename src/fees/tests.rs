@@ -565,7 +565,8 @@ fn a_memory_from_before_plans_is_read() {
     let old = recalled(&old.to_string(), text.learned.as_deref()).unwrap();
     assert_eq!(old.seen_until, memory.seen_until);
     let s = Scene { memory: Some(old), ..s.after(60) };
-    let planned = Scene { bid: s.plan().bid(&peer()).copied(), ..s };
+    let bid = s.plan().bid(&peer()).map(|bid| Bid { holds: true, ..*bid });
+    let planned = Scene { bid, ..s };
     assert!(planned.decide().why.iter().any(|reason| reason.stage() == "bid"));
 }
 

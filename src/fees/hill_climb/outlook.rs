@@ -1,7 +1,7 @@
 //! What the plan of the whole node is told of one peer: a summary of the learner, nothing that decides.
 
-use crate::fees::FeeInputs;
 use super::{Climb, bounded};
+use crate::fees::FeeInputs;
 
 /// What the plan of the whole node needs to know of one peer.
 pub(crate) struct Outlook {
@@ -39,7 +39,7 @@ pub(crate) fn outlook(i: &FeeInputs) -> Outlook {
         inflow: purse.other_inflow(i.capacity()),
         brought: brought * i.capacity(),
         left: left * i.capacity(),
-        forwarded: purse.forwarded(),
+        forwarded: purse.forwarded(i.local_share()),
         ample: purse.ample,
         base: climb.base,
     }

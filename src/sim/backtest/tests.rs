@@ -120,10 +120,11 @@ fn holds((spread, truth): &(Spread, f64)) -> bool {
 
 #[tokio::test]
 async fn the_interval_holds_the_truth_about_as_often_as_it_says() {
-    let names = ["ours", "static:200", "static:500"];
+    // Priced without plans the fees were tried more widely, so that there is something to be read from them.
+    let names = ["ours:0", "static:200", "static:500"];
     let mut cases = Vec::new();
     for seed in [11, 12, 13, 14] {
-        cases.extend(said_and_true("M1", seed, "ours", &names, 6).await.expect("45 busy days are not thin"));
+        cases.extend(said_and_true("M1", seed, "ours:0", &names, 6).await.expect("45 busy days are not thin"));
     }
     let held = cases.iter().filter(|case| holds(case)).count();
     // Of twelve, 80 % are 9.6; fewer than 8 would come by chance one time in fourteen.
