@@ -38,7 +38,7 @@ const fn floor(name: &'static str, mean: f64, worst: f64, updates: f64) -> Floor
 const FLOORS: &[Floor] = &[
     floor("M1", 83.0, 74.0, 1.9),
     floor("M2", 77.5, 70.0, 1.9),
-    floor("M3", 79.5, 69.0, 2.0),
+    floor("M3", 75.0, 67.0, 2.0),
     floor("M4", 63.0, 58.0, 1.7),
     floor("M5", 88.5, 85.0, 2.0),
     floor("M6", 84.0, 72.5, 1.9),

@@ -64,7 +64,7 @@ impl Sim {
     fn start(more: &[&str]) -> Sim {
         let dir = tempfile::tempdir().unwrap();
         let process = Command::new(env!("CARGO_BIN_EXE_cl-revenue-ops"))
-            .args(["simnode", "--speed=0", "--quiet", "--steady", "--seed=3", "--lightning-dir"])
+            .args(["simnode", "--speed=0", "--quiet", "--steady", "--seed=3", "--start=1767225600", "--lightning-dir"])
             .arg(dir.path())
             .args(more)
             .env_remove("LIGHTNINGD_PLUGIN")
