@@ -164,12 +164,12 @@ pub fn summary(why: &[Reason]) -> String {
     // Of equals the first: max_by_key would take the last.
     let main = why.iter().rev().max_by_key(|r| r.weight());
     let news = |r: &&Reason| matches!(r, Reason::Gossip { verdict, .. } if *verdict != Verdict::Same);
-    let gossip = why.iter().find(news);
-    match (main, gossip) {
-        (Some(main), Some(gossip)) if main != gossip => format!("{main}; {gossip}"),
-        (Some(only), _) => only.to_string(),
-        (None, _) => String::new(),
-    }
+    let gossip = why.iter().find(news).filter(|gossip| main != Some(gossip));
+    // Where the learner follows the plan, the plan is half of the answer.
+    let learner = |r: &&Reason| matches!(r, Reason::HillClimb { .. });
+    let plan = main.filter(learner).and_then(|_| why.iter().find(|r| matches!(r, Reason::Bid { .. })));
+    let parts: Vec<String> = [main, plan, gossip].into_iter().flatten().map(Reason::to_string).collect();
+    parts.join("; ")
 }
 
 /// All stages as JSON for the ledger: each with its numbers, from which [`in_words`] makes the sentences.
