@@ -74,9 +74,12 @@ pub(crate) async fn state_of(ledger: &Path, owner: &Identity) -> State {
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("copy.db");
     std::fs::copy(ledger, &copy).unwrap();
-    let log = ledger.with_extension("db-wal");
-    if log.exists() {
-        std::fs::copy(log, folder.path().join("copy.db-wal")).unwrap();
+    // While the file is being made it has a rollback journal, later a write-ahead log.
+    for suffix in ["journal", "wal"] {
+        let log = ledger.with_extension(format!("db-{suffix}"));
+        if log.exists() {
+            std::fs::copy(log, folder.path().join(format!("copy.db-{suffix}"))).unwrap();
+        }
     }
     examine(&copy, owner).await;
     let mut conn = open(&copy).await;
