@@ -49,6 +49,34 @@ pub enum ForwardIndex {
 /// `temporary_channel_failure`: what our node answers when the outgoing channel lacks the liquidity.
 pub const TEMPORARY_CHANNEL_FAILURE: u32 = 0x1007;
 
+/// Tries of one payment are at most so far apart in time, and in amount by one in so many.
+pub const RETRY_SECS: i64 = 60;
+const RETRY_SHARE: u64 = 100;
+
+/// The last tries by one way, each with what is to be known of it: another one soon after, of nearly the same amount, is the same
+/// payment once more.
+#[derive(Clone, Debug)]
+pub struct Tries<T>(Vec<(Time, Msat, T)>);
+
+impl<T> Default for Tries<T> {
+    fn default() -> Tries<T> {
+        Tries(Vec::new())
+    }
+}
+
+impl<T> Tries<T> {
+    /// The try that this one repeats. Times never go back.
+    pub fn repeated(&mut self, at: Time, amount: Msat) -> Option<&T> {
+        self.0.retain(|(before, ..)| before.plus_secs(RETRY_SECS) >= at);
+        let same = |before: &Msat| before.0.abs_diff(amount.0) <= before.0 / RETRY_SHARE;
+        self.0.iter().find(|(_, before, _)| same(before)).map(|(_, _, known)| known)
+    }
+
+    pub fn note(&mut self, at: Time, amount: Msat, known: T) {
+        self.0.push((at, amount, known));
+    }
+}
+
 impl ForwardStatus {
     pub fn is_final(self) -> bool {
         self != ForwardStatus::Offered

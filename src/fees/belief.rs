@@ -80,14 +80,19 @@ static GRID: LazyLock<Grid> = LazyLock::new(|| {
     Grid { ln_theta, scale }
 });
 
-/// Fees in steps of 6 % and the share of payers that stays at each, cell by cell: demand hardly differs between two rungs.
-static LADDER: LazyLock<Vec<(f64, [f64; CELLS])>> = LazyLock::new(|| {
-    let fees = (0..RUNGS).map(|rung| LADDER_STEP.powi(rung));
-    fees.map(|fee| (fee, odds(fee).map(|odds| 1.0 / (1.0 + odds)))).collect()
+/// Fees in steps of 6 %: demand hardly differs between two rungs.
+static LADDER: LazyLock<[f64; RUNGS]> = LazyLock::new(|| {
+    let mut fees = (0..).map(|rung| LADDER_STEP.powi(rung));
+    std::array::from_fn(|_| fees.next().unwrap_or(f64::MAX))
+});
+/// The share of payers that stays at each rung, cell by cell.
+static STAYING: LazyLock<Vec<[f64; RUNGS]>> = LazyLock::new(|| {
+    let odds: Vec<[f64; CELLS]> = LADDER.iter().map(|fee| odds(*fee)).collect();
+    (0..CELLS).map(|cell| std::array::from_fn(|rung| 1.0 / (1.0 + odds[rung][cell]))).collect()
 });
 const LADDER_STEP: f64 = 1.06;
 /// Up to 10,000 ppm.
-const RUNGS: i32 = 159;
+const RUNGS: usize = 159;
 
 /// (f / theta)^kappa of each cell: the odds that a payer is gone.
 fn odds(fee: f64) -> [f64; CELLS] {
@@ -185,10 +190,13 @@ impl Posterior {
 
     /// Expected events per exposure hour at each rung of a ladder of fees within the bounds.
     pub(super) fn ladder(&self, low: f64, high: f64) -> Vec<(f64, f64)> {
-        let levels: [f64; CELLS] = std::array::from_fn(|cell| self.weights[cell] * self.rates[cell]);
-        let wanted = |staying: &[f64; CELLS]| staying.iter().zip(&levels).map(|(s, level)| s * level).sum();
-        let within = LADDER.iter().filter(|(fee, _)| (low..=high).contains(fee));
-        let ladder: Vec<(f64, f64)> = within.map(|(fee, staying)| (*fee, wanted(staying))).collect();
+        let mut wanted = [0.0; RUNGS];
+        for (cell, staying) in STAYING.iter().enumerate() {
+            let level = self.weights[cell] * self.rates[cell];
+            wanted.iter_mut().zip(staying).for_each(|(wanted, stay)| *wanted += stay * level);
+        }
+        let rungs = LADDER.iter().copied().zip(wanted);
+        let ladder: Vec<(f64, f64)> = rungs.filter(|(fee, _)| (low..=high).contains(fee)).collect();
         if ladder.is_empty() { vec![(low, self.demand(low))] } else { ladder }
     }
 

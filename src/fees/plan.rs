@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::bid_price::{self, Stock};
+use super::bid_price::{self, Inflow, Stock};
 use super::hill_climb::{self, Outlook};
 use super::{FeeInputs, Market, Memory, Observed, Tuning, Updates, tidy};
 use crate::domain::{Channel, PeerId, Time};
@@ -72,10 +72,8 @@ impl Plan {
 /// Prices the balances of all peers together.
 pub fn plan(i: &PlanInputs) -> Plan {
     let outlooks: Vec<Outlook> = i.peers.iter().map(|planned| planned.outlook(i)).collect();
-    let (usual, unknown) = origins(i, &outlooks);
-    let stocks: Vec<Stock> =
-        i.peers.iter().zip(&outlooks).map(|(peer, outlook)| peer.stock(outlook, unknown)).collect();
-    let prices = bid_price::solve(&stocks, &usual);
+    let stocks: Vec<Stock> = i.peers.iter().zip(&outlooks).map(|(peer, outlook)| peer.stock(outlook)).collect();
+    let prices = bid_price::solve(&stocks, &inflow(i, &outlooks));
     let bid = |((planned, outlook), price): ((&Planned, &Outlook), &bid_price::Price)| Bid {
         peer: planned.peer,
         mu: tidy(price.mu),
@@ -88,14 +86,14 @@ pub fn plan(i: &PlanInputs) -> Plan {
     Plan { at: i.now, bids }
 }
 
-/// Each peer's share of the node's inflow, and the share of what leaves by a peer that came in by another one. Which way brings
-/// to which is not told apart: shares of single ways would take months to be known, and weigh on prices before they are.
-fn origins(i: &PlanInputs, outlooks: &[Outlook]) -> (Vec<f64>, f64) {
+/// Which way brings to which is not told apart: shares of single ways would take months to be known, and weigh on prices before
+/// they are.
+fn inflow(i: &PlanInputs, outlooks: &[Outlook]) -> Inflow {
     let few = USUAL_PAYMENTS * super::blocks::mean_amount(&i.market.amounts);
     let brought: Vec<f64> = outlooks.iter().map(|outlook| few + outlook.brought).collect();
     let (came, left) = (brought.iter().sum::<f64>(), outlooks.iter().map(|outlook| few + outlook.left).sum::<f64>());
-    let shares = brought.iter().map(|msat| msat / came.max(1.0)).collect();
-    (shares, if i.peers.len() > 1 { (came / left.max(1.0)).min(1.0) } else { 0.0 })
+    let forwarded = if i.peers.len() > 1 { (came / left.max(1.0)).min(1.0) } else { 0.0 };
+    Inflow { shares: brought.iter().map(|msat| msat / came.max(1.0)).collect(), forwarded }
 }
 
 impl Planned<'_> {
@@ -115,7 +113,7 @@ impl Planned<'_> {
         })
     }
 
-    fn stock(&self, outlook: &Outlook, unknown: f64) -> Stock {
+    fn stock<'a>(&self, outlook: &'a Outlook) -> Stock<'a> {
         let capacity: f64 = self.channels.iter().map(|c| c.capacity.as_f64()).sum();
         let local: f64 = self.channels.iter().map(|c| c.local.as_f64()).sum();
         let spare = (local - EDGE * capacity) / HORIZON_DAYS;
@@ -123,13 +121,11 @@ impl Planned<'_> {
         // Whatever refills it will go on doing so.
         let endless = outlook.ladder.first().map_or(0.0, |cheapest| cheapest.1);
         Stock {
-            ladder: outlook.ladder.clone(),
+            ladder: &outlook.ladder,
             inflow: outlook.inflow,
             spare: if outlook.ample { spare.max(endless) } else { spare },
             // What comes by other ways earns nothing and follows what leaves: nobody sells cheaply to make room for it.
             room: if room < 0.0 { room * outlook.forwarded } else { room } + outlook.inflow.max(0.0),
-            origins: vec![],
-            unknown,
         }
     }
 }

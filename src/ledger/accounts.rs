@@ -12,10 +12,14 @@ pub(super) fn account_name(channel: ChannelId) -> String {
     format!("channel/{channel}")
 }
 
+/// The row id of an account, if there is one.
+pub(super) async fn find(conn: &mut SqliteConnection, name: &str) -> sqlx::Result<Option<i64>> {
+    sqlx::query_scalar("SELECT id FROM accounts WHERE name = ?").bind(name.to_owned()).fetch_optional(conn).await
+}
+
 /// The row id of an account, which is made if there is none.
 pub(super) async fn account(conn: &mut SqliteConnection, name: &str) -> anyhow::Result<i64> {
-    let find = "SELECT id FROM accounts WHERE name = ?";
-    if let Some(id) = sqlx::query_scalar(find).bind(name.to_owned()).fetch_optional(&mut *conn).await? {
+    if let Some(id) = find(&mut *conn, name).await? {
         return Ok(id);
     }
     let made = sqlx::query("INSERT INTO accounts (name) VALUES (?)").bind(name.to_owned()).execute(conn).await?;

@@ -37,7 +37,7 @@ impl Bulk {
             while rows.len() >= size {
                 let (now, later) = rows.split_at(size);
                 let sql = self.statement(size, N);
-                sqlx::query_with(AssertSqlSafe(sql), arguments(now)?).execute(&mut *conn).await?;
+                sqlx::query_with(AssertSqlSafe(sql), arguments(now.iter().flatten())?).execute(&mut *conn).await?;
                 rows = later;
             }
         }
@@ -61,10 +61,11 @@ impl Bulk {
     }
 }
 
-fn arguments<const N: usize>(rows: &[[Cell<'_>; N]]) -> anyhow::Result<SqliteArguments> {
+/// The values of a statement.
+pub(super) fn arguments<'a>(cells: impl Iterator<Item = &'a Cell<'a>>) -> anyhow::Result<SqliteArguments> {
     let mut arguments = SqliteArguments::default();
-    arguments.reserve(rows.len() * N, 0);
-    for cell in rows.iter().flatten() {
+    arguments.reserve(cells.size_hint().0, 0);
+    for cell in cells {
         match *cell {
             Cell::Int(value) => put(&mut arguments, value)?,
             Cell::Maybe(value) => put(&mut arguments, value)?,

@@ -1,13 +1,35 @@
 //! Which channel a short channel id belongs to. A splice gives a channel a new one, and forwards speak of channels that closed long
 //! ago; sums are kept by channel, so that neither loses its past. Never guesses: an scid that nobody named is a channel of its own.
 
+use std::collections::HashMap;
+
+use anyhow::Context as _;
 use sqlx::SqliteConnection;
 
+use super::many::many;
 use super::memo::{Memo, Named};
 use super::rollups::Deltas;
 use super::{Ledger, orphans, transfers};
 use crate::domain::ChannelName;
 use crate::domain::{Channel, ChannelId, PeerId, Scid, Time};
+
+/// Channels and their peers by row id.
+pub(super) type Names = HashMap<i64, (ChannelId, Option<PeerId>)>;
+
+pub(super) async fn names(conn: &mut SqliteConnection) -> anyhow::Result<Names> {
+    let rows: Vec<(i64, ChannelId, Option<PeerId>)> = many(
+        conn,
+        "SELECT json_array(id, hex(channel_id), iif(peer IS NULL, NULL, hex(peer))) AS line FROM channels",
+        &[],
+    )
+    .await?;
+    Ok(rows.into_iter().map(|(id, channel, peer)| (id, (channel, peer))).collect())
+}
+
+/// The channel of a row id that another table refers to.
+pub(super) fn named(names: &Names, id: i64) -> anyhow::Result<(ChannelId, Option<PeerId>)> {
+    names.get(&id).copied().with_context(|| format!("the ledger speaks of channel number {id}, which it does not know"))
+}
 
 impl Ledger {
     /// Takes in the node's list of channels: names, peers, and every scid that a channel has had.

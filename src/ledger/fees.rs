@@ -6,6 +6,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row as _, SqlSafeStr as _};
 
 use super::bulk::{Bulk, Cell};
+use super::many::many;
 use super::{ChangeCount, FeeOutcomeKind, FeeRow, Ledger, MemoryRow, channel_id, channels, peer_id};
 use crate::domain::{ChannelId, Ppm, Time};
 
@@ -111,21 +112,16 @@ impl Ledger {
     pub async fn changes_since(&self, since: Time, now: Time) -> anyhow::Result<HashMap<ChannelId, ChangeCount>> {
         let mut reader = self.reader().await?;
         // By itself SQLite would read all changes there ever were, in the order of the groups.
-        let rows: Vec<(Vec<u8>, i64, i64)> = sqlx::query_as(
-            "SELECT channel_id, SUM(NOT urgent), SUM(urgent)
-             FROM changes INDEXED BY changes_at CROSS JOIN channels ON channels.id = channel
-             WHERE at BETWEEN ? AND ? AND outcome IN (1, 2, 4) GROUP BY channel",
+        let rows: Vec<(ChannelId, u32, u32)> = many(
+            reader.conn(),
+            "SELECT json_array(hex(channel_id), ordinary, urgent) AS line FROM
+                 (SELECT channel, SUM(NOT urgent) AS ordinary, SUM(urgent) AS urgent FROM changes INDEXED BY changes_at
+                  WHERE at BETWEEN ? AND ? AND outcome IN (1, 2, 4) GROUP BY channel)
+             CROSS JOIN channels ON channels.id = channel",
+            &[Cell::Int(since.0), Cell::Int(now.0)],
         )
-        .bind(since.0)
-        .bind(now.0)
-        .fetch_all(reader.conn())
         .await?;
-        rows.into_iter()
-            .map(|(id, ordinary, urgent)| {
-                let count = ChangeCount { ordinary: u32::try_from(ordinary)?, urgent: u32::try_from(urgent)? };
-                Ok((channel_id(id)?, count))
-            })
-            .collect()
+        Ok(rows.into_iter().map(|(id, ordinary, urgent)| (id, ChangeCount { ordinary, urgent })).collect())
     }
 
     /// The last decision of each channel.

@@ -6,6 +6,7 @@ use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
 use super::bulk::{Bulk, Cell};
+use super::many::many;
 use super::{ChannelDays, ChannelTotals, Ledger, channel_id, channels, signed, unsigned};
 use crate::domain::{ChannelId, Flow, Msat, Time};
 use crate::flow::DaySum;
@@ -22,36 +23,37 @@ impl Ledger {
     /// them. Channels that nobody could name are here too, by the id of their placeholder.
     pub async fn day_sums(&self, now: Time, window_days: u64) -> anyhow::Result<HashMap<ChannelId, ChannelDays>> {
         let mut reader = self.reader().await?;
-        let rows: Vec<(Vec<u8>, i64, i64, i64, i64, i64)> = sqlx::query_as(
-            "SELECT c.channel_id, s.age, s.in_msat, s.out_msat, s.in_count, s.out_count
+        let rows: Vec<(i64, u32, i64, i64, i64, i64)> = many(
+            reader.conn(),
+            "SELECT json_array(channel, age, in_msat, out_msat, in_count, out_count) AS line
              FROM (SELECT channel, (?1 - hour) / 24 AS age, SUM(in_msat) AS in_msat, SUM(out_msat) AS out_msat,
                        SUM(in_count) AS in_count, SUM(out_count) AS out_count
-                   FROM rollups WHERE hour > ?1 - ?2 AND hour <= ?1 GROUP BY channel, age) AS s
-             JOIN channels AS c ON c.id = s.channel
-             WHERE s.in_count + s.out_count > 0 ORDER BY s.channel, s.age",
+                   FROM rollups WHERE hour > ?1 - ?2 AND hour <= ?1 GROUP BY channel, age)
+             WHERE in_count + out_count > 0",
+            &[Cell::Int(now.hour()), Cell::Int(signed(window_days)?.saturating_mul(24))],
         )
-        .bind(now.hour())
-        .bind(signed(window_days)?.saturating_mul(24))
-        .fetch_all(reader.conn())
         .await?;
+        let newest: Vec<(i64, Time)> = many(
+            reader.conn(),
+            "SELECT json_array(channel, last_forward) AS line FROM totals WHERE last_forward IS NOT NULL",
+            &[],
+        )
+        .await?;
+        let names = channels::names(reader.conn()).await?;
         let mut sums: HashMap<ChannelId, ChannelDays> = HashMap::new();
-        for (id, age, in_msat, out_msat, in_count, out_count) in rows {
-            sums.entry(channel_id(id)?).or_default().days.push(DaySum {
-                age_days: u32::try_from(age)?,
+        for (id, age_days, in_msat, out_msat, in_count, out_count) in rows {
+            sums.entry(channels::named(&names, id)?.0).or_default().days.push(DaySum {
+                age_days,
                 in_msat: unsigned(in_msat),
                 out_msat: unsigned(out_msat),
                 in_count: unsigned(in_count),
                 out_count: unsigned(out_count),
             });
         }
-        let newest: Vec<(Vec<u8>, i64)> = sqlx::query_as(
-            "SELECT channel_id, last_forward FROM totals JOIN channels ON channels.id = channel WHERE last_forward IS NOT NULL",
-        )
-        .fetch_all(reader.conn())
-        .await?;
         for (id, at) in newest {
-            sums.entry(channel_id(id)?).or_default().last_forward = Some(Time(at));
+            sums.entry(channels::named(&names, id)?.0).or_default().last_forward = Some(at);
         }
+        sums.values_mut().for_each(|days| days.days.sort_unstable_by_key(|day| day.age_days));
         Ok(sums)
     }
 
@@ -113,12 +115,14 @@ impl Ledger {
     /// Settled forwards of the whole node per hour (hours since 1970), from the hour of `from` on. Hours without any are left out.
     pub async fn node_hours(&self, from: Time) -> anyhow::Result<Vec<(i64, u64)>> {
         let mut reader = self.reader().await?;
-        let rows: Vec<(i64, i64)> =
-            sqlx::query_as("SELECT hour, settled FROM node_hours WHERE hour >= ? AND settled > 0 ORDER BY hour")
-                .bind(from.hour())
-                .fetch_all(reader.conn())
-                .await?;
-        Ok(rows.into_iter().map(|(hour, settled)| (hour, unsigned(settled))).collect())
+        let mut hours: Vec<(i64, i64)> = many(
+            reader.conn(),
+            "SELECT json_array(hour, settled) AS line FROM node_hours WHERE hour >= ? AND settled > 0",
+            &[Cell::Int(from.hour())],
+        )
+        .await?;
+        hours.sort_unstable();
+        Ok(hours.into_iter().map(|(hour, settled)| (hour, unsigned(settled))).collect())
     }
 }
 

@@ -61,7 +61,7 @@ fn code(status: ForwardStatus) -> i64 {
     }
 }
 
-fn status(code: i64) -> anyhow::Result<ForwardStatus> {
+pub(super) fn status(code: i64) -> anyhow::Result<ForwardStatus> {
     Ok(match code {
         0 => ForwardStatus::Offered,
         1 => ForwardStatus::Settled,

@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 
+use super::forward_row::status;
 use super::open::{Found, OpenError, beside, look_at, newest};
 use super::{Ledger, peer_id, unsigned};
 use crate::domain::forward::TEMPORARY_CHANNEL_FAILURE;
@@ -227,21 +228,18 @@ async fn forwards(conn: &mut SqliteConnection, from: Time, to: Time) -> anyhow::
     .bind(TEMPORARY_CHANNEL_FAILURE)
     .fetch_all(conn)
     .await?;
-    let forward = |(in_scid, out_scid, in_msat, out_msat, status, received, known): Row| {
-        Some(PastForward {
+    let forward = |(in_scid, out_scid, in_msat, out_msat, code, received, known): Row| {
+        let Some(out) = out_scid.and_then(|scid| peers.get(&scid)) else { return Ok(None) };
+        Ok(Some(PastForward {
             received: Time(received),
             known: Time(known),
             from: peers.get(&in_scid).copied(),
-            out: *peers.get(&out_scid?)?,
+            out: *out,
             in_channel: Scid(in_scid.cast_unsigned()),
             in_msat: Msat(unsigned(in_msat)),
             out_msat: out_msat.map(|msat| Msat(unsigned(msat))),
-            status: match status {
-                1 => ForwardStatus::Settled,
-                2 => ForwardStatus::Failed,
-                _ => ForwardStatus::LocalFailed,
-            },
-        })
+            status: status(code)?,
+        }))
     };
-    Ok(rows.into_iter().filter_map(forward).collect())
+    rows.into_iter().filter_map(|row| forward(row).transpose()).collect()
 }

@@ -11,6 +11,7 @@ mod flows;
 mod forward_row;
 mod forwards;
 mod history;
+mod many;
 mod memo;
 mod notes;
 mod open;

@@ -239,6 +239,8 @@ async fn readers(path: &Path) -> sqlx::Result<SqlitePool> {
         .filename(path)
         .read_only(true)
         .busy_timeout(Duration::from_secs(5))
+        // A thread hands over one row after the other; the more may wait, the less often it sleeps.
+        .row_buffer_size(1000)
         .pragma("cache_size", "-4000");
     SqlitePoolOptions::new()
         .max_connections(2)

@@ -2,11 +2,16 @@
 
 use std::collections::HashMap;
 
-use super::{Ledger, Reputation, peer_id};
+use super::bulk::Cell;
+use super::many::many;
+use super::{Ledger, Reputation};
 use crate::domain::{PeerId, Time};
 
 /// Less than this much is left of a record: it is forgotten.
 const FORGOTTEN: f64 = 0.001;
+
+/// Parts of a payment that a record is read in.
+const GRAIN: f64 = 1e6;
 
 impl Ledger {
     /// Forgets the part `1 - decay` of every peer's record and adds what happened since the last time, however late it was heard of.
@@ -44,10 +49,17 @@ impl Ledger {
 
     pub async fn reputations(&self) -> anyhow::Result<HashMap<PeerId, Reputation>> {
         let mut reader = self.reader().await?;
-        let rows: Vec<(Vec<u8>, f64, f64)> =
-            sqlx::query_as("SELECT peer, successes, failures FROM reputation").fetch_all(reader.conn()).await?;
-        rows.into_iter()
-            .map(|(peer, successes, failures)| Ok((peer_id(peer)?, Reputation { successes, failures })))
-            .collect()
+        let rows: Vec<(PeerId, i64, i64)> = many(
+            reader.conn(),
+            "SELECT json_array(hex(peer), CAST(successes * ?1 AS INTEGER), CAST(failures * ?1 AS INTEGER)) AS line
+             FROM reputation",
+            &[Cell::Real(GRAIN)],
+        )
+        .await?;
+        let whole = |grains: i64| grains as f64 / GRAIN;
+        Ok(rows
+            .into_iter()
+            .map(|(peer, good, bad)| (peer, Reputation { successes: whole(good), failures: whole(bad) }))
+            .collect())
     }
 }

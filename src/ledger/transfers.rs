@@ -4,10 +4,9 @@
 
 use sqlx::SqliteConnection;
 
-use super::accounts::{ROUTING, account, account_name};
+use super::accounts::{self, ROUTING, account, account_name};
 use super::bulk::{Bulk, Cell};
 use super::memo::Memo;
-
 use super::{Ledger, Transfer, signed};
 use crate::domain::{ChannelId, Time};
 
@@ -103,9 +102,7 @@ pub(super) async fn move_postings(
     was: ChannelId,
     is: ChannelId,
 ) -> anyhow::Result<()> {
-    let find = "SELECT id FROM accounts WHERE name = ?";
-    let from: Option<i64> = sqlx::query_scalar(find).bind(account_name(was)).fetch_optional(&mut *conn).await?;
-    let Some(from) = from else { return Ok(()) };
+    let Some(from) = accounts::find(&mut *conn, &account_name(was)).await? else { return Ok(()) };
     let to = memo.account(conn, &account_name(is)).await?;
     // The old channel's name is what the key ends with.
     let (old, new) = (format!("/{was}"), format!("/{is}"));

@@ -122,6 +122,19 @@ impl Tape {
         tape
     }
 
+    /// A tape of so many days of payments, which are in the order of time.
+    pub fn of_payments(network: Arc<Network>, count: u32, payments: impl IntoIterator<Item = Payment>) -> Tape {
+        let start = network.scenario.start;
+        let mut days = vec![Day::default(); count as usize];
+        for payment in payments {
+            let day = usize::try_from((payment.at.0 - start.0) / DAY_MS).unwrap_or(0);
+            if let Some(day) = days.get_mut(day) {
+                day.payments.push(payment);
+            }
+        }
+        Tape::of_days(network, days)
+    }
+
     pub fn network(&self) -> &Arc<Network> {
         &self.network
     }
@@ -200,24 +213,10 @@ impl Tape {
         let open = self.network.scenario.refill.is_some();
         let from = if open { ELSEWHERE } else { self.draw_source(rng) };
         let (exits, choices) = self.draw_exits((exit, hour), from, rng);
-        let gossip_hours: f64 = Exp1.sample(rng);
-        let stuck = rng.random_bool(0.005);
-        let hold = if stuck { rng.random_range(1.0..24.0) * 3600.0 } else { log_normal(3.0, 0.6).sample(rng) };
-        let doomed = rng.random_bool(0.05);
-        let stubborn = rng.random_bool(0.7);
+        let manners = manners(rng);
         // A payment to the peer that it comes from never takes the way through us.
         let comes_back = !open && self.network.seats[from as usize].peer == seat.peer;
-        (!comes_back).then_some(Payment {
-            at,
-            amount,
-            from,
-            exits,
-            choices,
-            doomed,
-            stubborn,
-            hold_ms: to_u32_rounded(hold * 1000.0).max(50),
-            gossip_ms: to_u32_rounded(gossip_hours * 2.0 * 3_600_000.0),
-        })
+        (!comes_back).then_some(Payment { at, amount, from, exits, choices, ..manners })
     }
 
     fn draw_source(&self, rng: &mut ChaCha8Rng) -> u32 {
@@ -294,6 +293,31 @@ impl Tape {
         }
         jams
     }
+}
+
+/// Mean age of what payers know of our prices.
+const GOSSIP_HOURS: f64 = 2.0;
+/// Of those who find no balance, the share that tries another of our channels.
+pub(super) const STUBBORN: f64 = 0.7;
+
+/// What has nothing to do with ways and amounts: how long a payment is under way, and how its payer behaves.
+pub(super) fn manners(rng: &mut ChaCha8Rng) -> Payment {
+    let gossip_hours = gossip_hours(rng);
+    let stuck = rng.random_bool(0.005);
+    let hold = if stuck { rng.random_range(1.0..24.0) * 3600.0 } else { log_normal(3.0, 0.6).sample(rng) };
+    Payment {
+        doomed: rng.random_bool(0.05),
+        stubborn: rng.random_bool(STUBBORN),
+        hold_ms: to_u32_rounded(hold * 1000.0).max(50),
+        gossip_ms: to_u32_rounded(gossip_hours * 3_600_000.0),
+        ..Payment::default()
+    }
+}
+
+/// How old one payer's knowledge of our prices is.
+pub(super) fn gossip_hours(rng: &mut ChaCha8Rng) -> f64 {
+    let hours: f64 = Exp1.sample(rng);
+    hours * GOSSIP_HOURS
 }
 
 /// Payers who hardly look at the price pay up to this multiple of what others accept.

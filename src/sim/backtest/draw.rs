@@ -5,19 +5,15 @@ use std::sync::Arc;
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, Exp1, Poisson};
+use rand_distr::{Distribution, Poisson};
 
 use super::believed::Drawn;
 use super::record::{Payer, Place, Record};
 use crate::domain::units::to_u32_rounded;
 use crate::domain::{Side, Time};
 use crate::sim::network::{Network, Scenario, Stream, stream};
-use crate::sim::tape::{DAY_MS, Day, ELSEWHERE, Exit, Payment, Tape};
+use crate::sim::tape::{ELSEWHERE, Exit, Payment, STUBBORN, Tape, gossip_hours};
 
-/// Mean age of what payers know of our prices, as on drawn tapes.
-const GOSSIP_HOURS: f64 = 2.0;
-/// Of those who find no balance, the share that tries another of our channels, as on drawn tapes.
-const STUBBORN: f64 = 0.7;
 /// Nobody is drawn who would pay less than this share of the lowest price that was asked: nothing is known of them.
 const LOWEST: f64 = 0.1;
 /// Nor more than so many times those who bore the lowest price.
@@ -43,14 +39,7 @@ pub(super) fn tape(record: &Record, drawn: &[Drawn], seed: u64) -> Tape {
         payments.push(Payment { at: refill.at, amount, from, doomed, ..Payment::default() });
     }
     payments.sort_by_key(|payment| payment.at);
-    let mut days = vec![Day::default(); record.days as usize];
-    for payment in payments {
-        let day = usize::try_from((payment.at.0 - record.start.0) / DAY_MS).unwrap_or(0);
-        if let Some(day) = days.get_mut(day) {
-            day.payments.push(payment);
-        }
-    }
-    Tape::of_days(network(record, seed), days)
+    Tape::of_payments(network(record, seed), record.days, payments)
 }
 
 /// Our node with its peers. Short channel ids are invented; outages are in the record already, as payers who did not come.
@@ -101,11 +90,6 @@ impl Sources {
 }
 
 impl Artist<'_> {
-    fn gossip(&mut self) -> f64 {
-        let hours: f64 = Exp1.sample(&mut self.rng);
-        hours * GOSSIP_HOURS
-    }
-
     fn who_came(&mut self, payer: &Payer, drawn: &[Drawn]) -> Payment {
         let mut exits = [Exit::default(); 3];
         let mut choices = 0;
@@ -119,7 +103,7 @@ impl Artist<'_> {
         }
         let place = &self.record.places[payer.exit.0 as usize];
         // Whoever paid less than he would have heard of then knew better.
-        let gossip = self.gossip();
+        let gossip = gossip_hours(&mut self.rng);
         let heard = place.rate(payer.at.plus_hours(-gossip), payer.amount) * payer.amount as f64 / 1e6;
         let knew = heard <= payer.exit.1 as f64 + 1.0;
         Payment {
@@ -158,7 +142,7 @@ impl Artist<'_> {
         let model = self.model(place)?;
         let Payer { amount, hold_ms, .. } = self.record.payers[model];
         let amount = amount.min(it.holding.capacity.0 / 2);
-        let gossip = self.gossip();
+        let gossip = gossip_hours(&mut self.rng);
         let asked = it.rate(at, amount).max(it.rate(at.plus_hours(-gossip), amount));
         let from = self.source(place);
         if bears > asked && self.record.is_open(from, at, amount) {

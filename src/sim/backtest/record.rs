@@ -3,15 +3,13 @@
 
 use std::collections::HashMap;
 
-use crate::domain::{ForwardStatus, Holding, Msat, PeerId, Scid, Time};
+use crate::domain::forward::Tries;
+use crate::domain::{ForwardStatus, Holding, PeerId, Scid, Time};
 use crate::flow::traffic::{HOURS_OF_WEEK, traffic_index};
 use crate::ledger::{History, PastForward, PastPrice};
 use crate::sim::network::LARGEST;
 use crate::sim::tape::{DAY_MS, ELSEWHERE};
 
-/// Tries of one payment: how far apart in time, and (as a share: one in a hundred) in amount.
-const RETRY_SECS: i64 = 60;
-const RETRY_SHARE: u64 = 100;
 /// What a channel keeps in reserve: a hundredth.
 const RESERVE: i64 = 100;
 /// Where a balance cannot have lasted, money must have come by another way: a tenth of the capacity, or what was missing.
@@ -197,7 +195,7 @@ impl Record {
 
     /// Forwards become payers: tries of one payment are one.
     fn take_in(&mut self, history: &History, index: &HashMap<PeerId, u32>) {
-        let mut hungry: HashMap<Scid, Vec<(usize, Msat)>> = HashMap::new();
+        let mut hungry: HashMap<Scid, Tries<usize>> = HashMap::new();
         let mut by_hour: HashMap<i64, u64> = HashMap::new();
         for forward in history.forwards.iter().filter(|f| f.received >= self.start) {
             let Some(payer) = self.payer(forward, index) else {
@@ -205,14 +203,12 @@ impl Record {
                 continue;
             };
             let tries = hungry.entry(forward.in_channel).or_default();
-            tries.retain(|(at, _)| self.payers[*at].at.plus_secs(RETRY_SECS) >= payer.at);
-            let same = |msat: &Msat| msat.0.abs_diff(forward.in_msat.0) <= msat.0 / RETRY_SHARE;
-            if let Some((at, _)) = tries.iter().find(|(_, msat)| same(msat)) {
+            if let Some(at) = tries.repeated(payer.at, forward.in_msat) {
                 self.payers[*at].joined(&payer);
                 continue;
             }
             if forward.status == ForwardStatus::LocalFailed {
-                tries.push((self.payers.len(), forward.in_msat));
+                tries.note(payer.at, forward.in_msat, self.payers.len());
             }
             *by_hour.entry(payer.at.hour()).or_default() += 1;
             self.payers.push(payer);

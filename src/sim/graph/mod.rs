@@ -14,7 +14,7 @@ use std::sync::Arc;
 use anyhow::{Context, ensure};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, Exp1, Pareto};
+use rand_distr::{Distribution, Pareto};
 
 pub use file::{read, write};
 pub use gossmap::Gossmap;
@@ -23,7 +23,7 @@ pub use survey::Survey;
 use crate::domain::units::{to_u32_rounded, to_u64_rounded};
 use crate::domain::{Msat, Time};
 use crate::sim::network::{LARGEST, Network, Scenario, Seat, Stream, log_normal, stream};
-use crate::sim::tape::{DAY_MS, Day, Exit, Payment, Tape, traffic};
+use crate::sim::tape::{Exit, Payment, Tape, manners, traffic};
 use roads::{Course, Door, NEVER, Payer, Road, Roads, Search, doors, roads};
 
 /// What is to be drawn.
@@ -106,16 +106,7 @@ impl Ground {
     }
 
     fn tape(&self, payments: &[Payment]) -> Tape {
-        let network = self.network();
-        let start = network.scenario.start;
-        let mut days = vec![Day::default(); self.days as usize];
-        for payment in payments {
-            let day = usize::try_from((payment.at.0 - start.0) / DAY_MS).unwrap_or(0);
-            if let Some(day) = days.get_mut(day) {
-                day.payments.push(*payment);
-            }
-        }
-        Tape::of_days(network, days)
+        Tape::of_payments(self.network(), self.days, payments.iter().copied())
     }
 }
 
@@ -339,22 +330,4 @@ fn draw_amount(rng: &mut ChaCha8Rng) -> u64 {
     let tail = Pareto::new(5.0 * MEDIAN_SAT, TAIL.1).map_or(MEDIAN_SAT, |law| law.sample(rng));
     let body = log_normal(MEDIAN_SAT, AMOUNT_SPREAD).sample(rng);
     to_u64_rounded(if large { tail } else { body }.clamp(1.0, LARGEST_SAT) * 1000.0)
-}
-
-/// What has nothing to do with the graph: how long a payment is under way and how its payer behaves, as on drawn tapes.
-fn manners(rng: &mut ChaCha8Rng) -> Payment {
-    let gossip_hours: f64 = Exp1.sample(rng);
-    let stuck = rng.random_bool(0.005);
-    let hold = if stuck { rng.random_range(1.0..24.0) * 3600.0 } else { log_normal(3.0, 0.6).sample(rng) };
-    Payment {
-        at: Time(0),
-        amount: 0,
-        from: 0,
-        exits: [Exit::default(); 3],
-        choices: 0,
-        doomed: rng.random_bool(0.05),
-        stubborn: rng.random_bool(0.7),
-        hold_ms: to_u32_rounded(hold * 1000.0).max(50),
-        gossip_ms: to_u32_rounded(gossip_hours * 2.0 * 3_600_000.0),
-    }
 }
