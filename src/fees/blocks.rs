@@ -7,9 +7,9 @@ use super::{FeeInputs, Memory, tidy};
 use crate::domain::{Channel, Msat, Time};
 
 /// Hours after a change of ours in which payers still route by the old fee.
-pub(super) const WASH_OUT_HOURS: f64 = 3.0;
+const WASH_OUT_HOURS: f64 = 3.0;
 /// Of a short block the wash-out takes a third at most.
-pub(super) const WASH_OUT_SHARE: f64 = 1.0 / 3.0;
+const WASH_OUT_SHARE: f64 = 1.0 / 3.0;
 /// A block that could serve less than this share of its time has seen our balance, not the payers.
 const LEAST_EXPOSURE: f64 = 0.2;
 /// Sat that a payment moves where no forward has been seen yet: the usual size on the network.
@@ -52,7 +52,7 @@ impl Block {
     /// A change of ours is on its way into the network's maps.
     pub(super) fn wash_out(&mut self, now: Time) {
         let length = self.until.hours_since(self.start);
-        self.washed = self.washed.max(now.plus_hours(WASH_OUT_HOURS.min(length * WASH_OUT_SHARE)));
+        self.washed = self.washed.max(now.plus_hours(washed_hours(length)));
     }
 
     /// Takes in what was observed, as far as it answers to this block's fee.
@@ -81,6 +81,11 @@ impl Block {
             h: short(self.hours),
         })
     }
+}
+
+/// Hours at the beginning of so many hours at one fee in which payers still go by the one before.
+pub fn washed_hours(hours: f64) -> f64 {
+    WASH_OUT_HOURS.min(hours * WASH_OUT_SHARE)
 }
 
 /// Samples are kept by the dozen: three decimals are enough.

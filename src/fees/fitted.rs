@@ -2,7 +2,7 @@
 //! while it runs, but what came after a moment tells as much of it as what came before.
 
 use super::belief::{Belief, LEVEL_PRIOR_EVENTS, LEVEL_PRIOR_HOURS, Posterior, Sample};
-use super::blocks::{WASH_OUT_HOURS, WASH_OUT_SHARE};
+pub use super::blocks::washed_hours;
 use crate::domain::Time;
 
 /// Hours at one fee, and how many payers came: part of a record.
@@ -33,11 +33,6 @@ const SAME_FEE: f64 = 0.01;
 /// The level of demand moves by about a third from period to period, so that many payers tell little more of a pair's split than
 /// these.
 const PAIR_EVENTS: f64 = 40.0;
-
-/// Hours at the beginning of so many hours at one fee in which payers still go by the one before.
-pub fn washed_hours(hours: f64) -> f64 {
-    WASH_OUT_HOURS.min(hours * WASH_OUT_SHARE)
-}
 
 /// Neighbours at different fees, each period once; counts are cut to what they are worth.
 fn pairs(periods: &[Period]) -> Vec<(Period, Period)> {
