@@ -170,7 +170,7 @@ pub(super) fn stage(memory: &mut Memory, i: &FeeInputs, why: &mut Vec<Reason>) -
 }
 
 /// What the base fee adds on the largest channel.
-pub(super) fn base_rate(i: &FeeInputs) -> f64 {
+fn base_rate(i: &FeeInputs) -> f64 {
     tidy(i.channels.iter().max_by_key(|c| c.capacity).map_or(0.0, |c| blocks::base_rate(c.ours.base, i)))
 }
 
@@ -186,8 +186,7 @@ impl Climb {
         // Their first blocks have different lengths, so that neither we nor the network turn all fees in the same half hour.
         let share = f64::from(i.peer.0[31]) / f64::from(u8::MAX);
         let block = Block::new(i.now, BLOCK_HOURS * f64::midpoint(1.0, share));
-        let delta = if i.bid().is_some() { DELTA_PLANNED } else { DELTA_MAX };
-        Climb { pairs, purse, delta, ..Climb::starting(centre, base, block, Step::First) }
+        Climb { pairs, purse, ..Climb::starting(centre, base, block, Step::First) }
     }
 
     fn starting(centre: f64, base: f64, block: Block, step: Step) -> Climb {
