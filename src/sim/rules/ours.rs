@@ -10,7 +10,7 @@ use crate::flow::traffic::traffic_index;
 use crate::flow::{self, DaySum, FlowInputs};
 use crate::ops;
 use crate::options::Options;
-use crate::sim::channel::{SimChannel, Stage};
+use crate::sim::channel::Stage;
 use crate::sim::market::Market;
 use crate::sim::rules::{Quote, Rule};
 
@@ -51,10 +51,10 @@ struct Sums {
     events: u64,
     out_msat: u64,
     out_count: u64,
+    /// What forwards brought in.
     in_msat: u64,
+    /// Of all that came in, because nobody counts the forwards among it.
     in_count: u64,
-    /// What came in to leave by another channel.
-    brought_msat: u64,
 }
 
 impl Ours {
@@ -81,9 +81,9 @@ impl Ours {
     fn view(&mut self, market: &Market) -> NodeView {
         let now = market.now();
         self.channels.resize_with(market.channels.len(), Known::default);
-        for (known, channel) in self.channels.iter_mut().zip(&market.channels) {
+        for (place, known) in self.channels.iter_mut().enumerate() {
             known.changes.retain(|(at, _)| now.hours_since(*at) <= DAY_HOURS);
-            known.keep_flow(channel, now, self.options.flow_window_days);
+            known.keep_flow(place, market, self.options.flow_window_days);
         }
         let open = market.channels.iter().filter(|channel| channel.stage != Stage::Closed);
         let channels = open.map(|channel| channel.view(market.is_online(channel))).collect();
@@ -126,13 +126,13 @@ impl Ours {
         let now = market.now();
         let mut observed = Observed { from: seen_until.unwrap_or(now), to: now, ..Observed::default() };
         for place in places {
-            let sums = Sums { brought_msat: brought(*place, market), ..Sums::of(&market.channels[*place]) };
+            let sums = Sums::of(*place, market);
             let before = std::mem::replace(&mut self.channels[*place].counted, sums);
             if seen_until.is_some() {
                 observed.events += (sums.events - before.events) as f64;
                 observed.out_msat += (sums.out_msat - before.out_msat) as f64;
                 observed.settled += (sums.out_count - before.out_count) as f64;
-                observed.in_msat += (sums.brought_msat - before.brought_msat) as f64;
+                observed.in_msat += (sums.in_msat - before.in_msat) as f64;
             }
         }
         observed
@@ -219,17 +219,18 @@ impl Rule for Ours {
 
 impl Known {
     /// The flow analysis, once an hour.
-    fn keep_flow(&mut self, channel: &SimChannel, now: Time, window_days: u64) {
+    fn keep_flow(&mut self, place: usize, market: &Market, window_days: u64) {
+        let now = market.now();
         let start = *self.start.get_or_insert(now);
         let hours = usize::try_from((now.0 - start.0) / 3_600_000).unwrap_or_default();
         if self.hourly.len() > hours {
             return;
         }
-        self.hourly.push(Sums::of(channel));
+        self.hourly.push(Sums::of(place, market));
         self.out_per_day = flow::analyse(&FlowInputs {
             now,
             window_days,
-            capacity: Msat(channel.capacity),
+            capacity: Msat(market.channels[place].capacity),
             days: self.days(window_days),
             last_forward: None,
             previous: None,
@@ -254,21 +255,17 @@ impl Known {
 }
 
 impl Sums {
-    fn of(channel: &SimChannel) -> Sums {
+    fn of(place: usize, market: &Market) -> Sums {
+        let channel = &market.channels[place];
+        let brought = |to: usize| market.sight().moved(Some(place), to).0;
         Sums {
             events: channel.outgoing.fulfilled + channel.starved,
             out_msat: channel.outgoing.fulfilled_msat,
             out_count: channel.outgoing.fulfilled,
-            in_msat: channel.incoming.fulfilled_msat,
+            in_msat: (0..market.channels.len()).map(brought).sum(),
             in_count: channel.incoming.fulfilled,
-            brought_msat: 0,
         }
     }
-}
-
-/// Msat of settled forwards that came in by the channel.
-fn brought(place: usize, market: &Market) -> u64 {
-    (0..market.channels.len()).map(|to| market.sight().moved(Some(place), to).0).sum()
 }
 
 #[cfg(test)]
