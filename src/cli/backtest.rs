@@ -1,19 +1,16 @@
 //! `backtest`: the operator's own forwards under other ways to price. Opens the ledger to read only; touches no node.
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
-use anyhow::{Context as _, bail};
 use comfy_table::{CellAlignment, Table, presets};
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
+use super::contest::rule;
+use super::crew;
 use super::draw::grouped;
 use crate::ledger::History;
 use crate::sim::backtest::{Believed, Lot, Played, Record, Spread, Thin, Verdict, play_lot};
-use crate::sim::rules::{Rule, by_name};
+use crate::sim::rules::Rule;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -37,8 +34,6 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// Of rules that leave something to chance.
-const RULE_SEED: u64 = 1;
 /// Fewer of the recorded forwards passing again means that money moved by ways that the ledger does not know.
 const PASSED: f64 = 0.9;
 
@@ -57,33 +52,15 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 fn rules(names: &[&str]) -> anyhow::Result<Vec<Box<dyn Rule>>> {
-    let rule = |name: &&str| match by_name(name, RULE_SEED) {
-        Some(rule) => Ok(rule),
-        None => bail!("there is no rule '{name}'; `simulate list` shows them"),
-    };
-    names.iter().map(rule).collect()
+    names.iter().map(|name| rule(name)).collect()
 }
 
-/// Every lot; whoever is free takes the next one.
 fn play_all(args: &Args, names: &[&str], record: &Record, believed: &Believed) -> anyhow::Result<Vec<Played>> {
-    let lots = Lot::all(args.seeds);
-    let style = ProgressStyle::with_template("{pos:>4}/{len} tapes {bar:40} {eta}");
-    let bar = ProgressBar::new(lots.len() as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-    let work = || {
-        while let Some(lot) = lots.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let Ok(mut rules) = rules(names) else { return };
-            let played = play_lot(record, believed, *lot, &mut rules, args.oracle && lot.tape == 0);
-            done.lock().unwrap_or_else(PoisonError::into_inner).push(played);
-            bar.inc(1);
-        }
+    let play = |lot: &Lot| {
+        let mut rules = rules(names)?;
+        Ok(play_lot(record, believed, *lot, &mut rules, args.oracle && lot.tape == 0))
     };
-    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    std::thread::scope(|scope| (0..cores).for_each(|_| drop(scope.spawn(work))));
-    bar.finish_and_clear();
-    let mut played = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    played.sort_by_key(|played| (played.lot.set, played.lot.tape));
-    (!played.is_empty()).then_some(played).context("no tape was played")
+    crew::each(&Lot::all(args.seeds), crew::cores(), play).into_iter().collect()
 }
 
 struct Report<'a> {

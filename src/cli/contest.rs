@@ -4,12 +4,11 @@
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use anyhow::{Context, bail};
-use indicatif::{ProgressBar, ProgressStyle};
+use anyhow::Context;
 
+use super::crew;
 use crate::domain::Ppm;
 use crate::options::{Layers, Options};
 use crate::sim::oracle::Oracle;
@@ -55,12 +54,16 @@ pub(super) struct Row {
     pub(super) marks: Vec<Mark>,
 }
 
+/// A rule by its name, which may carry the value of its knob.
+pub(super) fn rule(name: &str) -> anyhow::Result<Box<dyn Rule>> {
+    by_name(name, RULE_SEED).with_context(|| format!("there is no rule '{name}'; `simulate list` shows them"))
+}
+
 impl Policy {
     pub(super) fn parse(name: &str) -> anyhow::Result<Policy> {
         match name.trim() {
             "plugin" => Ok(Policy::Plugin),
-            name if by_name(name, RULE_SEED).is_some() => Ok(Policy::Rule(name.to_owned())),
-            name => bail!("there is no rule '{name}'; `simulate list` shows them"),
+            name => rule(name).map(|_| Policy::Rule(name.to_owned())),
         }
     }
 
@@ -74,7 +77,7 @@ impl Policy {
     /// `None`: it is no rule.
     pub(super) fn rule(&self) -> Option<Box<dyn Rule>> {
         match self {
-            Policy::Rule(name) => by_name(name, RULE_SEED),
+            Policy::Rule(name) => rule(name).ok(),
             Policy::Ours(_, options) => Some(Box::new(Ours::new((**options).clone()))),
             Policy::Plugin => None,
         }
@@ -150,33 +153,13 @@ impl Job {
     }
 }
 
-/// Every policy on every tape; whoever is free takes the next tape.
+/// Every policy on every tape.
 pub(super) fn score(jobs: &[Job], policies: &[Policy], threads: usize) -> anyhow::Result<Vec<Row>> {
-    let style = ProgressStyle::with_template("{pos:>4}/{len} tapes {bar:40} {eta}");
-    let bar = ProgressBar::new(jobs.len() as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-    let work = || {
-        while let Some((place, job)) = {
-            let place = next.fetch_add(1, Ordering::Relaxed);
-            jobs.get(place).map(|job| (place, job))
-        } {
-            let marks = job.marks(policies);
-            done.lock().unwrap_or_else(PoisonError::into_inner).push((place, marks));
-            bar.inc(1);
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(work);
-        }
-    });
-    bar.finish_and_clear();
-    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    done.sort_by_key(|(place, _)| *place);
+    let done = crew::each(jobs, threads, |job| job.marks(policies));
     let mut rows: Vec<Row> = Vec::new();
-    for (place, marks) in done {
+    for (job, marks) in jobs.iter().zip(done) {
         for (policy, mark) in policies.iter().zip(marks?) {
-            add(&mut rows, &jobs[place], policy, mark);
+            add(&mut rows, job, policy, mark);
         }
     }
     Ok(rows)

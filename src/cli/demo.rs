@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use anyhow::Context;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
-use indicatif::{ProgressBar, ProgressStyle};
 
+use super::crew;
 use super::draw::{grouped, sparkline};
 use crate::domain::{Channel, ChannelId, Flow, Msat, Ppm};
 use crate::ledger::FeeOutcomeKind;
@@ -60,7 +60,7 @@ async fn play(args: &Args) -> anyhow::Result<Outcome> {
     let scenario = Scenario { channels: args.channels.into(), seed: args.seed, ..Scenario::default() };
     let simulation = Simulation::new(scenario.clone(), Layers::default()).await?;
     simulation.node.set_all(Ppm(args.fixed));
-    let bar = progress_bar(args.days);
+    let bar = crew::bar(args.days.into(), "day {pos:>3}/{len} {bar:40} {msg}");
     let days = simulation
         .run_days(args.days, |day| {
             bar.set_message(format!("{} sat", grouped(day.earned.sat_floor().0)));
@@ -91,11 +91,6 @@ fn waiting(kind: FeeOutcomeKind, summary: &str) -> String {
         FeeOutcomeKind::Failed => format!("not set: {summary}"),
         _ => summary.to_owned(),
     }
-}
-
-fn progress_bar(days: u32) -> ProgressBar {
-    let style = ProgressStyle::with_template("day {pos:>3}/{len} {bar:40} {msg}");
-    ProgressBar::new(days.into()).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 fn total(days: &[Msat]) -> Msat {

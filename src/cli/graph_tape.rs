@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use comfy_table::{Table, presets};
-use indicatif::{ProgressBar, ProgressStyle};
 
+use super::crew;
 use super::draw::grouped;
 use crate::sim::graph::{self, Drawn, Gossmap, Place, Plan};
 
@@ -50,9 +50,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         seed: args.seed,
         drained_percent: args.drained,
     };
-    let style = ProgressStyle::with_template("{pos:>9}/{len} payments {bar:40} {eta}");
-    let bar = ProgressBar::new(args.payments.into());
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let bar = crew::bar(args.payments.into(), "{pos:>9}/{len} payments {bar:40} {eta}");
     let drawn = graph::draw(&map, &plan, |done| bar.set_position(done.into()))?;
     bar.finish_and_clear();
     if let Some(out) = &args.out {

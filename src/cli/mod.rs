@@ -3,6 +3,7 @@
 
 mod backtest;
 mod contest;
+mod crew;
 mod demo;
 mod draw;
 mod graph_tape;

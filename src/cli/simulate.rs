@@ -1,7 +1,6 @@
 //! `simulate`: rules of pricing against each other and against the oracle, on tapes drawn from seeds; settings of the plugin's
 //! options likewise. Touches no node; writes only the files that it is told to write.
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
@@ -9,6 +8,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Value, json};
 
 use super::contest::{Job, Policy, Row, score};
+use super::crew;
 use super::graph_tape;
 use super::plot;
 use super::tune;
@@ -148,7 +148,7 @@ impl Field {
     }
 
     pub(super) fn threads(&self) -> usize {
-        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let cores = crew::cores();
         self.threads.unwrap_or(cores).clamp(1, cores)
     }
 }
