@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::Table;
 use serde_json::{Value, json};
 
 use super::contest::rule;
 use super::crew;
-use super::draw::grouped;
+use super::draw::{grouped, table};
 use crate::ledger::History;
 use crate::sim::backtest::{Believed, Lot, Played, Record, Spread, Thin, Verdict, play_lot};
 use crate::sim::rules::Rule;
@@ -170,14 +170,8 @@ impl Report<'_> {
     }
 
     fn table(&self) -> Table {
-        let mut table = Table::new();
-        table.load_style(presets::UTF8_BORDERS_ONLY);
-        table.set_header(["policy", "against asked %", "80 %", "updates", "refused %", "by parameters %", ""]);
-        for column in 1..6 {
-            if let Some(column) = table.column_mut(column) {
-                column.set_cell_alignment(CellAlignment::Right);
-            }
-        }
+        let mut table =
+            table(["policy", "against asked %", "80 %", "updates", "refused %", "by parameters %", ""], 1..6);
         for (place, name) in self.names.iter().enumerate() {
             let mark =
                 |of: fn(&crate::sim::score::Mark) -> f64| self.mean(|p| p.marks.get(place).map(of)).unwrap_or(0.0);

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context;
-use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{Cell, ContentArrangement, Table};
 
 use super::crew;
-use super::draw::{grouped, sparkline};
+use super::draw::{grouped, sparkline, table};
 use crate::domain::{Channel, ChannelId, Flow, Msat, Ppm};
 use crate::ledger::FeeOutcomeKind;
 use crate::node::Node;
@@ -146,16 +146,11 @@ fn condensed(values: &[f64], width: usize) -> Vec<f64> {
 }
 
 fn channel_table(outcome: &Outcome) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    let header = ["channel", "fee ppm", "flow", "local", "earned sat", "last decision"];
+    let mut table = table(header, [1, 3, 4]);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
     if !table.is_tty() {
         table.set_width(WIDTH);
-    }
-    table.set_header(["channel", "fee ppm", "flow", "local", "earned sat", "last decision"]);
-    for column in [1, 3, 4] {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
     }
     for channel in &outcome.channels {
         let id = channel.channel_id;

@@ -1,4 +1,6 @@
-//! Numbers as a person likes to read them: grouped digits, sparklines.
+//! Numbers as a person likes to read them: grouped digits, sparklines, tables.
+
+use comfy_table::{CellAlignment, Table, presets};
 
 /// Eight heights of a bar.
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
@@ -27,6 +29,18 @@ pub(super) fn grouped(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// A table without lines inside; the columns of `right` hold numbers.
+pub(super) fn table<const N: usize>(header: [&str; N], right: impl IntoIterator<Item = usize>) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_BORDERS_ONLY).set_header(header);
+    for column in right {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
 }
 
 #[cfg(test)]

@@ -6,10 +6,10 @@ use std::io::{BufReader, BufWriter};
 use std::path::PathBuf;
 
 use anyhow::Context;
-use comfy_table::{Table, presets};
+use comfy_table::Table;
 
 use super::crew;
-use super::draw::grouped;
+use super::draw::{grouped, table};
 use crate::sim::graph::{self, Drawn, Gossmap, Place, Plan};
 
 #[derive(Clone, Debug, clap::Args)]
@@ -93,9 +93,7 @@ fn screen(map: &Gossmap, drawn: &Drawn) -> String {
 }
 
 fn demand(places: &[Place], days: u32) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_BORDERS_ONLY);
-    table.set_header(["channel", "capacity sat", "out a day", "in a day", "median ppm", "median sat"]);
+    let mut table = table(["channel", "capacity sat", "out a day", "in a day", "median ppm", "median sat"], []);
     let mut order: Vec<usize> = (0..places.len()).collect();
     order.sort_by_key(|place| std::cmp::Reverse(places[*place].outward));
     for place in order.into_iter().take(SHOWN) {

@@ -4,11 +4,12 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::Table;
 use serde_json::{Value, json};
 
 use super::contest::{Job, Policy, Row, score};
 use super::crew;
+use super::draw;
 use super::graph_tape;
 use super::plot;
 use super::tune;
@@ -194,26 +195,22 @@ fn report(field: &Field, rows: &[Row]) -> anyhow::Result<()> {
 }
 
 fn table(rows: &[Row]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_BORDERS_ONLY);
-    table.set_header([
-        "scenario",
-        "policy",
-        "of oracle %",
-        "of O1 %",
-        "95 %",
-        "worst (seed)",
-        "against last %",
-        "updates",
-        "refused %",
-        "to 90 %",
-        "after shock %",
-    ]);
-    for column in 2..11 {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
+    let mut table = draw::table(
+        [
+            "scenario",
+            "policy",
+            "of oracle %",
+            "of O1 %",
+            "95 %",
+            "worst (seed)",
+            "against last %",
+            "updates",
+            "refused %",
+            "to 90 %",
+            "after shock %",
+        ],
+        2..11,
+    );
     for row in rows {
         let score = Score::of(&row.marks, row.days);
         let percent = |share: f64| format!("{:.1}", share * 100.0);

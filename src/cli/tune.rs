@@ -2,9 +2,10 @@
 //! fair. Changes nothing: what is best belongs into the rule's `TUNED`.
 
 use anyhow::{Context, bail};
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::Table;
 
 use super::contest::{Policy, Row, score};
+use super::draw;
 use super::simulate::Field;
 use crate::sim::rules::{Named, RULES};
 
@@ -45,7 +46,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let named = |(rule, knob): &(&Named, f64)| format!("{}:{knob}", rule.name);
     let policies = tried.iter().map(|step| Policy::parse(&named(step))).collect::<anyhow::Result<Vec<_>>>()?;
     let rows = score(&args.field.jobs()?, &policies, args.field.threads())?;
-    let mut table = empty_table();
+    let header = ["rule", "knob", "of oracle %", "closed %", "single %", "worst scenario %", "updates", ""];
+    let mut table = draw::table(header, 1..7);
     for rule in tried.chunk_by(|a, b| a.0.name == b.0.name) {
         let steps: Vec<Step> = rule.iter().filter_map(|step| Step::of(step.1, &named(step), &rows)).collect();
         let best = steps.iter().map(|step| step.all).fold(0.0, f64::max);
@@ -61,18 +63,6 @@ fn rules(names: &str) -> anyhow::Result<Vec<&'static Named>> {
     }
     let find = |name: &str| RULES.iter().find(|rule| rule.name == name && !rule.knobs.is_empty());
     names.split(',').map(|name| find(name.trim()).with_context(|| format!("'{name}' is no rule with a knob"))).collect()
-}
-
-fn empty_table() -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_BORDERS_ONLY);
-    table.set_header(["rule", "knob", "of oracle %", "closed %", "single %", "worst scenario %", "updates", ""]);
-    for column in 1..7 {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table
 }
 
 impl Step {
