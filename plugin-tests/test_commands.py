@@ -138,7 +138,7 @@ def test_fee_debug(node):
     assert [stage["stage"] for stage in one["stages"]]
     assert all(stage["text"] for stage in one["stages"])
     learner = one["learner"]
-    assert {"belief", "f_rev_ppm", "f_clear_ppm", "centre_ppm", "delta", "direction", "came_from_ppm", "step", "text",
+    assert {"belief", "f_rev_ppm", "f_clear_ppm", "centre_ppm", "delta", "direction", "came_from_ppm", "moved_by", "step", "text",
             "probability_of_right_direction", "block_ends_at", "pairs"} <= set(learner)
     for name in ("theta_ppm", "kappa"):
         interval = learner["belief"][name]

@@ -9,7 +9,6 @@ mod surprise;
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use super::belief::{Belief, Sample};
 use super::blocks::{self, Block, Seen, short};
@@ -130,6 +129,7 @@ struct Dry {
 struct Aim {
     earns_most: Option<f64>,
     run_out: Option<f64>,
+    /// `None`: the plan did not make the last step.
     #[serde(default)]
     bid: Option<f64>,
     /// Where the middle was before its last step. `None`: it has made none since somebody set it.
@@ -158,6 +158,7 @@ pub(super) fn stage(memory: &mut Memory, i: &FeeInputs, why: &mut Vec<Reason>) -
             let before = climb.centre;
             climb.turn(i, told);
             climb.follow_plan(before, i);
+            climb.note_step(before, i.now);
         }
     }
     let fee = climb.fee();
@@ -314,9 +315,8 @@ impl Climb {
                     _ => None,
                 };
                 let blind = first.is_none() && sample.is_none();
-                let (pair, from) = (Pair::new(i.now, first, sample, surprised.as_ref()), self.centre);
+                self.keep(Pair::new(i.now, first, sample, surprised.as_ref()));
                 self.climb(i, surprised, blind);
-                self.keep(pair, from);
                 if self.is_dry() { self.drift(i) } else { self.begin_pair(i) }
             }
         }
@@ -336,12 +336,18 @@ impl Climb {
         }
     }
 
-    /// Notes for people what a pair brought, and where its step began.
-    fn keep(&mut self, pair: Pair, from: f64) {
-        self.aim.from = Some(from);
-        self.past.push(Pair { moved: short((self.centre / from).ln()), ..pair });
+    /// Notes for people what a pair brought.
+    fn keep(&mut self, pair: Pair) {
+        self.past.push(pair);
         if self.past.len() > pair::KEPT {
             self.past.remove(0);
+        }
+    }
+
+    /// The step that followed a pair is known when everybody has had a say: the climb, the plan, a day without demand.
+    fn note_step(&mut self, before: f64, now: Time) {
+        if let Some(pair) = self.past.last_mut().filter(|pair| pair.at == now) {
+            pair.moved = short((self.centre / before).ln());
         }
     }
 
@@ -355,7 +361,7 @@ impl Climb {
     /// A little down from where the fee is now, and never up again before somebody pays.
     fn drift(&mut self, i: &FeeInputs) {
         let now_at = self.fee().min(blocks::asked(i));
-        self.aim.from = Some(tidy(now_at));
+        self.aim = Aim { from: Some(tidy(now_at)), bid: None, ..self.aim };
         self.centre = bounded(now_at * (-DRIFT).exp(), i).min(now_at);
         self.step = Step::Drift;
         self.block = Block::new(i.now, DRIFT_HOURS);
@@ -418,8 +424,8 @@ impl Climb {
         let bid = i.bid();
         // The plan knows better what becomes of the balance.
         let run_out = self.purse.price(&posterior, i, low, high).filter(|_| !ample && bid.is_none()).map(asked);
-        let from = self.aim.from;
-        self.aim = Aim { earns_most: Some(tidy(earns_most)), run_out: run_out.map(tidy), bid, from };
+        let from = Some(self.centre);
+        self.aim = Aim { earns_most: Some(tidy(earns_most)), run_out: run_out.map(tidy), bid: None, from };
         let wanted = earns_most.max(run_out.unwrap_or(0.0));
         let most = MOVE + (self.delta - DELTA_MIN).max(0.0);
         let up = if run_out.is_some_and(|r| r > earns_most) { most.max(MOVE_RUN_OUT) } else { most };
@@ -435,7 +441,7 @@ impl Climb {
     /// Where there is a plan, the middle is its price; what was learned speaks through it.
     fn follow_plan(&mut self, before: f64, i: &FeeInputs) {
         let Some(bid) = i.bid().filter(|_| matches!(self.step, Step::First | Step::Second { .. })) else { return };
-        self.aim.bid = Some(bid);
+        self.aim = Aim { bid: Some(bid), from: Some(before), ..self.aim };
         let moved = (bid / before).ln().clamp(-MOVE_BID, MOVE_BID);
         self.centre = bounded(before * moved.exp(), i);
     }
@@ -462,34 +468,6 @@ impl Climb {
     fn bid_reason(&self, bid: &Bid, i: &FeeInputs) -> Reason {
         let (local, tilt) = (i.local_share(), self.tilt.x);
         Reason::Bid { mu: bid.mu, cost: bid.cost, bid: bid.fee, local, tilt }
-    }
-
-    pub(super) fn debug(&self, now: Time) -> Value {
-        let posterior = self.belief.posterior(&self.recent, now);
-        let of = |[low, mean, high]: [f64; 3]| json!({ "p10": low, "mean": mean, "p90": high });
-        json!({
-            "centre_ppm": self.centre,
-            "delta": self.delta,
-            "fee_ppm": self.fee(),
-            "base_fee_adds_ppm": self.base,
-            "earns_most_ppm": self.aim.earns_most,
-            "run_out_ppm": self.aim.run_out,
-            "bid_ppm": self.aim.bid,
-            "tilt": self.tilt.x,
-            "theta_ppm": of(posterior.theta()),
-            "kappa": of(posterior.kappa()),
-            "demand_per_hour": posterior.demand(self.fee() + self.base),
-            "events_behind": posterior.events,
-            "information": self.info,
-            "step": self.step,
-            "block": {
-                "start": self.block.start.to_string(), "until": self.block.until.to_string(),
-                "washed": self.block.washed.to_string(), "events": self.block.events,
-                "exposure_hours": self.block.exposure, "marked": self.block.marked,
-            },
-            "without_demand_exposure_hours": self.dry.exposure,
-            "recent": self.recent,
-        })
     }
 }
 

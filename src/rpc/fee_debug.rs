@@ -50,10 +50,10 @@ pub(super) const COMMAND: Command = Command {
              above and below it.",
         ),
         (
-            "learner.direction, learner.came_from_ppm, learner.probability_of_right_direction",
+            "learner.direction, learner.came_from_ppm, learner.moved_by, learner.probability_of_right_direction",
             "Where the last step of the middle \
-             went and where it began, and how probable it is, by what is believed now, that the right fee lies on that side; \
-             `null` while there was no step, or somebody holds the fee.",
+             went and where it began, who made it (`learner` or `plan`), and how probable it is, by what is believed now, that the \
+             right fee lies on that side (`null`: the plan made it); `null` while there was no step, or somebody holds the fee.",
         ),
         (
             "learner.step, learner.block_ends_at",

@@ -32,8 +32,9 @@ pub struct Learner {
 struct Heading {
     up: bool,
     from: f64,
-    /// The chance that it was the right way.
-    right: f64,
+    /// The chance that it was the right way. `None`: the plan made the step, by what balances are worth, of which the learner
+    /// knows nothing.
+    right: Option<f64>,
 }
 
 impl Climb {
@@ -58,6 +59,35 @@ impl Climb {
         }
     }
 
+    /// What `revenue-fee-debug` shows of it: all numbers.
+    pub(crate) fn debug(&self, now: Time) -> Value {
+        let posterior = self.belief.posterior(&self.recent, now);
+        let of = |[low, mean, high]: [f64; 3]| json!({ "p10": low, "mean": mean, "p90": high });
+        json!({
+            "centre_ppm": self.centre,
+            "delta": self.delta,
+            "fee_ppm": self.fee(),
+            "base_fee_adds_ppm": self.base,
+            "earns_most_ppm": self.aim.earns_most,
+            "run_out_ppm": self.aim.run_out,
+            "bid_ppm": self.aim.bid,
+            "tilt": self.tilt.x,
+            "theta_ppm": of(posterior.theta()),
+            "kappa": of(posterior.kappa()),
+            "demand_per_hour": posterior.demand(self.fee() + self.base),
+            "events_behind": posterior.events,
+            "information": self.info,
+            "step": self.step,
+            "block": {
+                "start": self.block.start.to_string(), "until": self.block.until.to_string(),
+                "washed": self.block.washed.to_string(), "events": self.block.events,
+                "exposure_hours": self.block.exposure, "marked": self.block.marked,
+            },
+            "without_demand_exposure_hours": self.dry.exposure,
+            "recent": self.recent,
+        })
+    }
+
     /// The curves on which the best fee lies on that side of where the last step began, by their weight. Where the balance
     /// made the step, a curve that empties the channel at the old fee speaks for a higher one as well.
     fn heading(&self, now: Time) -> Option<Heading> {
@@ -65,12 +95,15 @@ impl Climb {
         if (self.centre / from).ln().abs() < SAME {
             return None;
         }
+        let up = self.centre > from;
+        if self.aim.bid.is_some() {
+            return Some(Heading { up, from, right: None });
+        }
         let posterior = self.belief.posterior(&self.recent, now);
         let scarce = self.aim.run_out.filter(|run_out| self.aim.earns_most.is_none_or(|best| best < *run_out));
         let limit = scarce.map(|run_out| posterior.demand(run_out + self.base));
         let above = posterior.chance_above(from + self.base, limit);
-        let up = self.centre > from;
-        Some(Heading { up, from, right: if up { above } else { 1.0 - above } })
+        Some(Heading { up, from, right: Some(if up { above } else { 1.0 - above }) })
     }
 }
 
@@ -85,7 +118,8 @@ impl Learner {
             "delta": self.delta,
             "direction": self.heading.as_ref().map(|heading| if heading.up { "up" } else { "down" }),
             "came_from_ppm": self.heading.as_ref().map(|heading| short(heading.from)),
-            "probability_of_right_direction": self.heading.as_ref().map(|heading| short(heading.right)),
+            "moved_by": self.heading.as_ref().map(|heading| if heading.right.is_some() { "learner" } else { "plan" }),
+            "probability_of_right_direction": self.heading.as_ref().and_then(|heading| heading.right).map(short),
             "step": self.step,
             "block_ends_at": self.block_until.to_string(),
             "pairs": self.pairs.iter().rev().map(Pair::told).collect::<Vec<_>>(),
@@ -107,7 +141,11 @@ impl fmt::Display for Learner {
         write!(f, "; centre {:.0}, delta {:.2}", self.centre, self.delta)?;
         if let Some(Heading { up, from, right }) = &self.heading {
             let way = if *up { "up" } else { "down" };
-            write!(f, ", {way} from {from:.0} (right with {:.0} %)", right * 100.0)?;
+            write!(f, ", {way} from {from:.0} ")?;
+            match right {
+                Some(right) => write!(f, "(right with {:.0} %)", right * 100.0)?,
+                None => write!(f, "by the plan")?,
+            }
         }
         write!(f, "; {} until {}", self.step, self.block_until)
     }
@@ -123,7 +161,7 @@ mod tests {
     use super::*;
     use crate::domain::Ppm;
     use crate::fees::tests::{START, Scene, scene};
-    use crate::fees::{self, Memory};
+    use crate::fees::{self, Bid, Memory};
 
     /// The memory after so many days of half-hourly decisions; `payers` an hour at a fee.
     fn after(start: u32, days: u32, payers: impl Fn(f64) -> f64) -> Memory {
@@ -174,6 +212,82 @@ mod tests {
             assert!(told["direction"].is_null() && told["probability_of_right_direction"].is_null(), "{told:#}");
             assert_eq!(!told["pairs"].as_array().unwrap().is_empty(), pairs);
             assert!(told["belief"]["kappa"]["low"].is_number() && told["block_ends_at"].is_string());
+        }
+    }
+
+    /// What a plan asks after so many hours; 0: none holds.
+    type Asked = fn(f64) -> f64;
+
+    /// Under a plan that asks that after so many hours: each decision's hour, the middle before, and what is told.
+    fn under_a_plan(asked: Asked, payers: impl Fn(f64) -> f64, days: u32) -> Vec<(f64, f64, Value)> {
+        let (mut now, mut middle, mut seen) = (scene(200), 200.0, vec![]);
+        for _ in 0..days * 48 {
+            let hours = now.now.hours_since(START);
+            let (peer, fee) = (now.channels[0].peer, asked(hours));
+            now.bid = Some(Bid { peer, mu: 0.0, cost: 0.0, fee, holds: fee > 0.0 });
+            now.observed.events = payers(now.channels[0].ours.ppm.as_f64()) / 2.0;
+            let decision = now.decide();
+            let told = told(&decision.memory);
+            let before = std::mem::replace(&mut middle, told["centre_ppm"].as_f64().unwrap());
+            seen.push((hours, before, told));
+            now = Scene { updates: now.updates, ..now.next(&decision) };
+        }
+        seen
+    }
+
+    #[test]
+    fn the_step_of_a_pair_is_the_one_that_was_taken() {
+        let many = |fee: f64| payers(600.0, 10.0)(fee);
+        let none = |_: f64| 0.0;
+        // Learner alone, plans that agree with it, contradict it, change or end, and channels that nobody uses.
+        let cases: [(Asked, &dyn Fn(f64) -> f64); 7] = [
+            (|_| 0.0, &many),
+            (|_| 500.0, &many),
+            (|_| 60.0, &many),
+            (|hours| 100.0 + 10.0 * hours, &many),
+            (|hours| if hours < 60.0 { 90.0 } else { 0.0 }, &many),
+            (|_| 0.0, &none),
+            (|_| 400.0, &none),
+        ];
+        for (case, (asked, payers)) in cases.into_iter().enumerate() {
+            let seen = under_a_plan(asked, payers, 6);
+            let ends =
+                seen.windows(2).filter(|two| two[0].2["pairs"][0]["ended_at"] != two[1].2["pairs"][0]["ended_at"]);
+            let mut pairs = 0;
+            for (hours, before, told) in ends.map(|two| &two[1]) {
+                let moved = (told["centre_ppm"].as_f64().unwrap() / before - 1.0) * 100.0;
+                let said = told["pairs"][0]["moved_percent"].as_f64().unwrap();
+                assert!((moved - said).abs() < 0.3, "case {case} after {hours} h: {said} % and not {moved} %");
+                pairs += 1;
+            }
+            assert!(pairs > 0, "case {case}");
+        }
+    }
+
+    #[test]
+    fn who_made_the_step_is_told() {
+        let many = payers(600.0, 10.0);
+        // What the plan asks by the hour, hours: who moved the middle, where it went and where it began.
+        let cases: [(Asked, f64, [Value; 3]); 7] = [
+            (|_| 400.0, 12.0, [json!("plan"), json!("up"), json!(200.0)]),
+            (|_| 120.0, 12.0, [json!("plan"), json!("down"), json!(200.0)]),
+            (|_| 5000.0, 12.0, [json!("plan"), json!("up"), json!(200.0)]),
+            // There already: no step, no direction.
+            (|_| 400.0, 24.0, [Value::Null, Value::Null, Value::Null]),
+            (|hours| if hours < 20.0 { 400.0 } else { 300.0 }, 24.0, [json!("plan"), json!("down"), json!(400.0)]),
+            // The plan has let go since; the last step was its own, until the learner makes one.
+            (|hours| if hours < 20.0 { 400.0 } else { 0.0 }, 20.0, [json!("plan"), json!("up"), json!(200.0)]),
+            (|hours| if hours < 20.0 { 400.0 } else { 0.0 }, 24.0, [json!("learner"), json!("up"), json!(400.0)]),
+        ];
+        for (case, (asked, hours, [by, direction, from])) in cases.into_iter().enumerate() {
+            let seen = under_a_plan(asked, &many, 2);
+            let (.., told) = seen.iter().find(|(at, ..)| *at >= hours).unwrap();
+            let said = (&told["moved_by"], &told["direction"], &told["came_from_ppm"]);
+            assert_eq!(said, (&by, &direction, &from), "case {case}: {told:#}");
+            assert_eq!(told["probability_of_right_direction"].is_number(), by == "learner", "case {case}: {told:#}");
+            let text = told["text"].as_str().unwrap();
+            assert_eq!(text.contains("by the plan"), by == "plan", "case {case}: {text}");
+            assert_eq!(text.contains("right with"), by == "learner", "case {case}: {text}");
         }
     }
 
