@@ -1,12 +1,25 @@
 //! A forward as a row of the table, and back. It touches no database.
 
-use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
-
 use super::bulk::Cell;
 use super::rollups::known_at;
 use super::{signed, unsigned};
 use crate::domain::{Forward, ForwardKey, ForwardStatus, Msat, Scid, Time};
+
+/// Incoming scid and HTLC id, outgoing scid, msat in, out and earned, status, failcode, received, resolved, created, updated.
+pub(super) type Row = (
+    i64,
+    i64,
+    Option<i64>,
+    i64,
+    Option<i64>,
+    Option<i64>,
+    i64,
+    Option<i64>,
+    i64,
+    Option<i64>,
+    Option<i64>,
+    Option<i64>,
+);
 
 /// A key as the ledger keeps and orders it.
 pub(super) fn stored(key: ForwardKey) -> (i64, i64) {
@@ -34,21 +47,21 @@ pub(super) fn cells(forward: &Forward, orphan: bool) -> anyhow::Result<[Cell<'st
     ])
 }
 
-pub(super) fn forward(row: &SqliteRow) -> anyhow::Result<Forward> {
-    let maybe = |column: usize| row.try_get::<Option<i64>, _>(column);
+pub(super) fn forward(row: Row) -> anyhow::Result<Forward> {
+    let (in_scid, htlc, out_scid, in_msat, out_msat, fee, code, failcode, received, resolved, created, updated) = row;
     let scid = |value: i64| Scid(value.cast_unsigned());
     Ok(Forward {
-        key: ForwardKey { in_channel: scid(row.try_get(0)?), in_htlc_id: row.try_get::<i64, _>(1)?.cast_unsigned() },
-        out_channel: maybe(2)?.map(scid),
-        in_msat: Msat(unsigned(row.try_get(3)?)),
-        out_msat: maybe(4)?.map(unsigned).map(Msat),
-        fee: maybe(5)?.map(unsigned).map(Msat),
-        status: status(row.try_get(6)?)?,
-        failcode: maybe(7)?.map(u32::try_from).transpose()?,
-        received: Time(row.try_get(8)?),
-        resolved: maybe(9)?.map(Time),
-        created_index: maybe(10)?.map(unsigned),
-        updated_index: maybe(11)?.map(unsigned),
+        key: ForwardKey { in_channel: scid(in_scid), in_htlc_id: htlc.cast_unsigned() },
+        out_channel: out_scid.map(scid),
+        in_msat: Msat(unsigned(in_msat)),
+        out_msat: out_msat.map(unsigned).map(Msat),
+        fee: fee.map(unsigned).map(Msat),
+        status: status(code)?,
+        failcode: failcode.map(u32::try_from).transpose()?,
+        received: Time(received),
+        resolved: resolved.map(Time),
+        created_index: created.map(unsigned),
+        updated_index: updated.map(unsigned),
     })
 }
 

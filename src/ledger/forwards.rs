@@ -6,8 +6,9 @@ use std::ops::Deref;
 
 use sqlx::SqliteConnection;
 
-use super::bulk::{Bulk, MOST};
-use super::forward_row::{cells, forward, stored};
+use super::bulk::{Bulk, Cell, MOST};
+use super::forward_row::{Row, cells, forward, stored};
+use super::many::many;
 use super::memo::Memo;
 use super::rollups::{Deltas, is_orphan, needed};
 use super::{Ledger, Positions, Recorded, channels, orphans, signed, unsigned};
@@ -281,16 +282,16 @@ async fn find(conn: &mut SqliteConnection, memo: &mut Memo, batch: &[Forward]) -
 }
 
 async fn look_for(conn: &mut SqliteConnection, wanted: &[(i64, i64)], found: &mut Vec<Forward>) -> anyhow::Result<()> {
-    let rows = sqlx::query(
-        "SELECT f.in_scid, f.in_htlc, f.out_scid, f.in_msat, f.out_msat, f.fee_msat, f.status, f.failcode, f.received,
-             f.resolved, f.created, f.updated
+    let rows: Vec<Row> = many(
+        conn,
+        "SELECT json_array(f.in_scid, f.in_htlc, f.out_scid, f.in_msat, f.out_msat, f.fee_msat, f.status, f.failcode, f.received,
+             f.resolved, f.created, f.updated) AS line
          FROM json_each(?) AS keys CROSS JOIN forwards AS f
          WHERE f.in_scid = keys.value ->> 0 AND f.in_htlc = keys.value ->> 1",
+        &[Cell::Text(&serde_json::to_string(wanted)?)],
     )
-    .bind(serde_json::to_string(wanted)?)
-    .fetch_all(conn)
     .await?;
-    for row in &rows {
+    for row in rows {
         found.push(forward(row)?);
     }
     Ok(())
@@ -303,11 +304,12 @@ async fn learn_highest(conn: &mut SqliteConnection, memo: &mut Memo, batch: &[Fo
     if scids.is_empty() {
         return Ok(());
     }
-    let rows: Vec<(i64, Option<i64>)> =
-        sqlx::query_as("SELECT value, (SELECT MAX(in_htlc) FROM forwards WHERE in_scid = value) FROM json_each(?)")
-            .bind(serde_json::to_string(&scids)?)
-            .fetch_all(conn)
-            .await?;
+    let rows: Vec<(i64, Option<i64>)> = many(
+        conn,
+        "SELECT json_array(value, (SELECT MAX(in_htlc) FROM forwards WHERE in_scid = value)) AS line FROM json_each(?)",
+        &[Cell::Text(&serde_json::to_string(&scids)?)],
+    )
+    .await?;
     memo.highest.extend(rows.into_iter().map(|(scid, highest)| (scid, highest.unwrap_or(i64::MIN))));
     Ok(())
 }

@@ -6,7 +6,8 @@ use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::bulk::{Cell, arguments};
 
-/// The rows of a query whose one column is `json_array(…) AS line`, in no order that may be relied upon.
+/// The rows of a query whose one column is `json_array(…) AS line`, in no order that may be relied upon. A line
+/// that is NULL would be left out without a word.
 pub(super) async fn many<T: DeserializeOwned>(
     conn: &mut SqliteConnection,
     lines: &str,

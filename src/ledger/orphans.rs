@@ -2,7 +2,7 @@
 
 use sqlx::SqliteConnection;
 
-use super::forward_row::forward;
+use super::forward_row::{Row, forward};
 use super::memo::Memo;
 use super::rollups::Deltas;
 use crate::domain::{Forward, Scid};
@@ -22,12 +22,12 @@ pub(super) async fn adopt(conn: &mut SqliteConnection, memo: &mut Memo, fresh: &
 /// Failures that were toward these scids while they were no channels of ours: they are not orphans any longer.
 async fn take(conn: &mut SqliteConnection, scids: &[Scid]) -> anyhow::Result<Vec<Forward>> {
     let scids: Vec<i64> = scids.iter().map(|scid| scid.0.cast_signed()).collect();
-    let rows = sqlx::query(
+    let rows: Vec<Row> = sqlx::query_as(
         "UPDATE forwards INDEXED BY forwards_orphans SET orphan = 0 WHERE orphan = 1 AND out_scid IN (SELECT value FROM json_each(?))
          RETURNING in_scid, in_htlc, out_scid, in_msat, out_msat, fee_msat, status, failcode, received, resolved, created, updated",
     )
     .bind(serde_json::to_string(&scids)?)
     .fetch_all(conn)
     .await?;
-    rows.iter().map(forward).collect()
+    rows.into_iter().map(forward).collect()
 }

@@ -5,6 +5,7 @@ mod decisions;
 mod file;
 mod forwards;
 mod lives;
+mod many;
 mod sums;
 #[path = "../../../benches/synthetic/mod.rs"]
 mod synthetic;
