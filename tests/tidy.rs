@@ -246,6 +246,10 @@ fn floor_of(module: &str) -> Option<u8> {
     FLOORS.iter().find(|(name, _)| *name == module).map(|(_, floor)| *floor)
 }
 
+fn lines_of(code: &str) -> usize {
+    code.lines().filter(|line| !line.trim().is_empty()).count()
+}
+
 fn none(broken: Vec<String>) {
     assert!(broken.is_empty(), "\n{}\n", broken.join("\n"));
 }
@@ -313,12 +317,30 @@ fn files_are_short_and_say_what_they_are() {
         if !file.text.starts_with("//! ") {
             broken.push(format!("{} does not begin with //! and what it is", file.path));
         }
-        let lines = file.said.lines().filter(|line| !line.trim().is_empty()).count();
+        let lines = lines_of(&file.said);
         if lines > LONGEST_FILE {
             broken.push(format!("{} has {lines} lines of code; {LONGEST_FILE} are allowed", file.path));
         }
     }
     none(broken);
+}
+
+/// Whoever looks for a test reads the whole file.
+#[test]
+fn tests_are_short_as_well() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let all = ["src", "tests", "benches"].iter().flat_map(|folder| paths(&root.join(folder), "rs"));
+    let lines = |path: &PathBuf| {
+        let text = fs::read_to_string(path).unwrap();
+        lines_of(&blanked(&text, comments_and_quotes(&text).0.iter()))
+    };
+    let long = all.map(|path| (lines(&path), path)).filter(|(lines, _)| *lines > LONGEST_FILE);
+    none(
+        long.map(|(lines, path)| {
+            format!("{} has {lines} lines with its tests; {LONGEST_FILE} are allowed", path.display())
+        })
+        .collect(),
+    );
 }
 
 #[test]
