@@ -21,12 +21,7 @@ pub(super) struct Pending {
 
 /// The fee to ask, and whether to tell it now.
 pub(super) fn stage(memory: &mut Memory, i: &FeeInputs, target: Ppm, why: &mut Vec<Reason>) -> (Ppm, Action) {
-    let published = i.published();
-    if memory.episode.is_none() && has_newcomer(i) {
-        why.push(reason(i, published, Verdict::Align));
-        return (published, Action::Set { urgent: false });
-    }
-    let difference = relative(published, target);
+    let difference = relative(i.published(), target);
     memory.pending = pending(memory.pending, i.now, target, difference);
     let verdict = verdict(memory, i, difference);
     let action = match verdict {
@@ -48,11 +43,22 @@ fn reason(i: &FeeInputs, target: Ppm, verdict: Verdict) -> Reason {
     Reason::Gossip { published, target, difference, ordinary, urgent, per_day: i.tuning.updates_per_day, verdict }
 }
 
-/// Has a channel joined those that have a price? It gets the same at once, and the others stay as they are: the changes of
-/// today were theirs, and beside a dear channel a new one at the node's default would be drained first.
-fn has_newcomer(i: &FeeInputs) -> bool {
+/// The fee that all channels with the peer get because one has just joined those that have a price: theirs, as far as it is
+/// within bounds. The changes of today were theirs, and beside a dear channel a new one at the node's default would be drained
+/// first.
+pub(super) fn joined(memory: &Memory, i: &FeeInputs, why: &mut Vec<Reason>) -> Option<f64> {
+    let fee = i.published();
+    has_newcomer(memory, i).then(|| {
+        why.push(Reason::Joined { fee });
+        fee.as_f64()
+    })
+}
+
+fn has_newcomer(memory: &Memory, i: &FeeInputs) -> bool {
     let new = |c: &Channel| i.memory.is_some_and(|m| !m.knows(&c.channel_id));
-    i.channels.iter().any(|c| !new(c)) && i.channels.iter().any(|c| new(c) && c.ours.ppm != i.published())
+    memory.episode.is_none()
+        && i.channels.iter().any(|c| !new(c))
+        && i.channels.iter().any(|c| new(c) && c.ours.ppm != i.published())
 }
 
 fn relative(published: Ppm, target: Ppm) -> f64 {
@@ -73,6 +79,7 @@ fn verdict(memory: &Memory, i: &FeeInputs, difference: f64) -> Verdict {
     let urgent = urgent(memory, i, difference);
     let waited = memory.pending.is_some_and(|p| i.now.hours_since(p.since) >= PATIENCE_HOURS);
     let wish = match () {
+        () if has_newcomer(memory, i) => return Verdict::Align,
         () if difference == 0.0 && !apart => return Verdict::Same,
         () if urgent.is_some_and(|most| i.updates.urgent < most) => return Verdict::Urgent,
         () if urgent.is_none() && memory.is_held() => return Verdict::Held,
@@ -106,7 +113,8 @@ fn urgent(memory: &Memory, i: &FeeInputs, difference: f64) -> Option<u32> {
 fn remember(memory: &mut Memory, now: Time, target: Ppm) {
     memory.pending = None;
     let asked = Asked { at: now, fee: target, congested: memory.episode.is_some() };
-    if memory.asked.is_some_and(|a| (a.fee, a.congested) == (asked.fee, asked.congested)) {
+    // A fee of congestion that a new channel gets as well is congestion's still.
+    if memory.asked.is_some_and(|a| a.fee == asked.fee && (a.congested || !asked.congested)) {
         return;
     }
     memory.asked = Some(asked);

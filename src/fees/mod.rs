@@ -17,6 +17,8 @@ mod scarcity;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_bounds;
+#[cfg(test)]
 mod tests_market;
 mod tilt;
 pub mod vegas;
@@ -126,6 +128,7 @@ pub fn decide(i: &FeeInputs) -> FeeDecision {
         Some(fee) => fee,
         None => scarcity::stage(&memory, i, learned, &mut why),
     };
+    let wanted = gossip::joined(&memory, i, &mut why).unwrap_or(wanted);
     let fee = ceiling::stage(i, floor::stage(i, wanted, &mut why), &mut why);
     let (target, action) = gossip::stage(&mut memory, i, fee, &mut why);
     FeeDecision { peer: i.peer, target, action, why, memory }

@@ -62,6 +62,10 @@ pub enum Reason {
         before: f64,
         after: f64,
     },
+    /// A channel has joined those with the peer: it gets their fee.
+    Joined {
+        fee: Ppm,
+    },
     Floor {
         min: Ppm,
         /// On-chain cost over expected volume; `None`: the price of block space is unknown.
@@ -137,6 +141,7 @@ impl Reason {
             Reason::HillClimb { .. } => "hill_climb",
             Reason::Bid { .. } => "bid",
             Reason::Scarcity { .. } => "scarcity",
+            Reason::Joined { .. } => "joined",
             Reason::Floor { .. } => "floor",
             Reason::Ceiling { .. } => "ceiling",
             Reason::Gossip { .. } => "gossip",
@@ -148,6 +153,7 @@ impl Reason {
         match self {
             Reason::TakenOver { .. } => 7,
             Reason::Congestion { slots: Slots::Congested { .. }, .. } => 6,
+            Reason::Joined { .. } => 6,
             Reason::Ceiling { max, before, .. } if *before > max.as_f64() + 0.5 => 5,
             Reason::Floor { before, after, .. } if after > before => 4,
             Reason::Scarcity { factor, .. } if *factor > 1.0 => 3,
@@ -197,6 +203,7 @@ impl fmt::Display for Reason {
             Reason::TakenOver { before, found } => {
                 write!(f, "somebody changed {before} to {found}: it holds for a block and is the new centre")
             }
+            Reason::Joined { fee } => write!(f, "a channel has joined: the others with the peer are at {fee}"),
             Reason::Congestion { used, threshold, slots } => congestion(f, *used, *threshold, *slots),
             Reason::HillClimb { .. } => self.hill_climb(f),
             Reason::Bid { mu, cost, bid, local, tilt } => {

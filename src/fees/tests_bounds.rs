@@ -1,0 +1,102 @@
+//! What holds for every peer: with several channels, with new ones among them, with the plan's price, and whoever else sets fees.
+
+use proptest::prelude::*;
+
+use super::tests::{Scene, channel, scene};
+use super::*;
+use crate::domain::units::to_u64_rounded;
+
+fn local(mut s: Scene, share: f64) -> Scene {
+    for c in &mut s.channels {
+        c.local = Msat(to_u64_rounded(c.capacity.as_f64() * share));
+        c.spendable = c.local;
+    }
+    s
+}
+
+/// Half hours in which the budget never runs out.
+fn after(s: &Scene, cycles: usize) -> Scene {
+    (0..cycles).fold(s.clone(), |s, _| Scene { updates: Updates::default(), ..s.next(&s.decide()) })
+}
+
+fn gossip(decision: &FeeDecision) -> (Verdict, String) {
+    let reason = decision.why.iter().find(|r| r.stage() == "gossip").unwrap();
+    let Reason::Gossip { verdict, .. } = reason else { panic!("{reason:?}") };
+    (*verdict, reason.to_string())
+}
+
+fn within_bounds(s: &Scene, decision: &FeeDecision) -> bool {
+    (s.tuning.min..=s.tuning.max).contains(&decision.target)
+}
+
+#[test]
+fn a_new_channel_beside_one_above_the_maximum_brings_both_within_bounds() {
+    let mut s = after(&scene(850), 3);
+    s.channels[0].ours.ppm = Ppm(850);
+    s.memory = Some(s.decide().memory);
+    (s.tuning.max, s.updates) = (Ppm(500), Updates { ordinary: 2, urgent: 9 });
+    s.channels.push(channel(2, 10));
+    let decision = s.decide();
+    assert_eq!((decision.target, decision.action), (Ppm(500), Action::Set { urgent: false }), "{:?}", decision.why);
+    assert_eq!(gossip(&decision).0, Verdict::Align);
+    let words: Vec<String> = decision.why.iter().map(Reason::to_string).collect();
+    assert!(words.iter().any(|w| w == "a channel has joined: the others with the peer are at 850 ppm"), "{words:?}");
+    assert!(words.iter().any(|w| w == "ceiling 500 ppm cuts 850 ppm"), "{words:?}");
+    let next = s.next(&decision).decide();
+    assert!(!next.why.iter().any(|r| r.stage() == "taken_over"), "our own change is nobody else's: {:?}", next.why);
+}
+
+/// Peers as they come: up to four channels of which some are new, at fees of their own, planned for or not.
+fn scenes() -> impl Strategy<Value = Scene> {
+    let channels = proptest::collection::vec((0_u32..6000, 1_u64..9, proptest::bool::ANY), 1..5);
+    let bid = proptest::option::of((1.0..6000.0_f64, proptest::bool::ANY));
+    let bounds = (0_u32..500, 1_u32..6000);
+    let rest = (0.0..1.0_f64, 0.0..20.0_f64, 0_u32..1000, 0_usize..80, 1.0..3.0_f64);
+    (channels, bid, bounds, rest, 0_u32..4).prop_map(|(channels, bid, (min, max), rest, updates)| {
+        let (share, events, slots, cycles, vegas) = rest;
+        let mut s = scene(channels[0].0);
+        (s.tuning.min, s.tuning.max) = (Ppm(min), Ppm(max.max(min)));
+        s.market.floor_multiplier = vegas;
+        s.bid = bid.map(|(fee, holds)| Bid { peer: s.channels[0].peer, mu: 0.0, cost: 0.0, fee, holds });
+        (s.observed.events, s.observed.out_msat) = (events, events * 5e7);
+        let made = channels.iter().enumerate().map(|(k, (ppm, size, new))| {
+            let mut c = channel(u8::try_from(k).unwrap(), *ppm);
+            (c.capacity, c.htlcs_out) = (Msat(size * 1_000_000_000), slots / 2);
+            (*new && k > 0, c)
+        });
+        let (new, known): (Vec<_>, Vec<_>) = made.partition(|(new, _)| *new);
+        s.channels = known.into_iter().map(|(_, c)| c).collect();
+        let mut s = after(&local(s, share), cycles);
+        s.channels.extend(new.into_iter().map(|(_, c)| c));
+        s.updates = Updates { ordinary: updates, urgent: updates };
+        local(s, share)
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_fee_of_every_channel_is_within_bounds(s in scenes()) {
+        let decision = s.decide();
+        prop_assert!(within_bounds(&s, &decision), "{:?}", decision.why);
+        // Also where somebody else meddles with one of them.
+        let mut s = s.next(&decision);
+        s.channels[0].ours.ppm = Ppm(50_000);
+        let decision = s.decide();
+        prop_assert!(within_bounds(&s, &decision), "{:?}", decision.why);
+    }
+
+    #[test]
+    fn less_local_balance_of_any_peer_never_lowers_the_fee(s in scenes(), a in 0.0..1.0_f64, b in 0.0..1.0_f64, skip in 0_usize..60) {
+        let s = after(&s, skip);
+        let (less, more) = (local(s.clone(), a.min(b)).decide(), local(s, a.max(b)).decide());
+        prop_assert!(less.target >= more.target, "{:?} {:?}", less.why, more.why);
+    }
+
+    #[test]
+    fn the_same_inputs_give_the_same_decision_whoever_the_peer_is(s in scenes()) {
+        let (one, two) = (s.decide(), s.decide());
+        prop_assert_eq!((one.target, one.action, one.why, one.memory), (two.target, two.action, two.why, two.memory));
+    }
+}
