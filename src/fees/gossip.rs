@@ -21,6 +21,7 @@ pub(super) struct Pending {
 
 /// The fee to ask, and whether to tell it now.
 pub(super) fn stage(memory: &mut Memory, i: &FeeInputs, target: Ppm, why: &mut Vec<Reason>) -> (Ppm, Action) {
+    let target = to_follow(memory, i).unwrap_or(target);
     let difference = relative(i.published(), target);
     memory.pending = pending(memory.pending, i.now, target, difference);
     let verdict = verdict(memory, i, difference);
@@ -43,6 +44,12 @@ fn reason(i: &FeeInputs, target: Ppm, verdict: Verdict) -> Reason {
     Reason::Gossip { published, target, difference, ordinary, urgent, per_day: i.tuning.updates_per_day, verdict }
 }
 
+/// The fee that somebody has set and that not all channels with the peer have yet. It needs no budget: it is not our change, and
+/// until then payments go by the cheaper channel.
+fn to_follow(memory: &Memory, i: &FeeInputs) -> Option<Ppm> {
+    memory.held_fee().filter(|held| i.channels.iter().any(|c| c.ours.ppm != *held))
+}
+
 /// The fee that all channels with the peer get because one has just joined those that have a price: theirs, as far as it is
 /// within bounds. The changes of today were theirs, and beside a dear channel a new one at the node's default would be drained
 /// first.
@@ -57,6 +64,7 @@ pub(super) fn joined(memory: &Memory, i: &FeeInputs, why: &mut Vec<Reason>) -> O
 fn has_newcomer(memory: &Memory, i: &FeeInputs) -> bool {
     let new = |c: &Channel| i.memory.is_some_and(|m| !m.knows(&c.channel_id));
     memory.episode.is_none()
+        && memory.held_fee().is_none()
         && i.channels.iter().any(|c| !new(c))
         && i.channels.iter().any(|c| new(c) && c.ours.ppm != i.published())
 }
@@ -79,7 +87,7 @@ fn verdict(memory: &Memory, i: &FeeInputs, difference: f64) -> Verdict {
     let urgent = urgent(memory, i, difference);
     let waited = memory.pending.is_some_and(|p| i.now.hours_since(p.since) >= PATIENCE_HOURS);
     let wish = match () {
-        () if has_newcomer(memory, i) => return Verdict::Align,
+        () if has_newcomer(memory, i) || to_follow(memory, i).is_some() => return Verdict::Align,
         () if difference == 0.0 && !apart => return Verdict::Same,
         () if urgent.is_some_and(|most| i.updates.urgent < most) => return Verdict::Urgent,
         () if urgent.is_none() && memory.is_held() => return Verdict::Held,

@@ -9,7 +9,7 @@ use super::congestion::Episode;
 use super::gossip::Pending;
 use super::hill_climb::Climb;
 use super::{FeeInputs, Learner, Reason, tidy};
-use crate::domain::{ChannelId, Ppm, Time};
+use crate::domain::{Channel, ChannelId, Ppm, Time};
 
 /// What is remembered from one decision to the next; the step that made it saves it, by [`saved`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,6 +54,11 @@ impl Memory {
     /// Has somebody set the fee lately?
     pub(super) fn is_held(&self) -> bool {
         self.climb.as_ref().is_some_and(Climb::is_held)
+    }
+
+    /// The fee that somebody else set last, while it is held.
+    pub(super) fn held_fee(&self) -> Option<Ppm> {
+        self.asked.filter(|_| self.is_held() && !self.is_congested()).map(|a| a.fee)
     }
 
     /// Is the published fee, or the one to be published, congestion's?
@@ -128,14 +133,16 @@ pub(super) fn recall(i: &FeeInputs, why: &mut Vec<Reason>) -> Memory {
         memory.begin_again(i.now);
     }
     if let Some((before, found)) = changed_by_others(&memory, i) {
-        why.push(Reason::TakenOver { before, found });
-        memory = taken_over(Some(&memory), found, i.now);
+        let holds = found.clamp(i.tuning.bottom(), i.tuning.top());
+        why.push(Reason::TakenOver { before, found, holds: Some(holds) });
+        memory = taken_over(Some(&memory), holds, i.now);
     }
     memory.channels = i.channels.iter().map(|c| Known { id: c.channel_id, fee: c.ours.ppm }).collect();
     memory
 }
 
-/// The fee that was there at the last decision, and the one that somebody has set since. A change that we asked for and that
+/// The fee that was there at the last decision, and the one that somebody has set since: of several channels whoever changed
+/// one has set the peer's fee, and the largest speaks where two were changed. A change that we asked for and that
 /// was never made (a refusal, a dry run) leaves the fee as it was, and that is nobody's opinion.
 fn changed_by_others(memory: &Memory, i: &FeeInputs) -> Option<(Ppm, Ppm)> {
     let asked = memory.asked.map(|a| a.fee);
@@ -146,6 +153,12 @@ fn changed_by_others(memory: &Memory, i: &FeeInputs) -> Option<(Ppm, Ppm)> {
         .filter_map(|c| before(&c.channel_id).filter(|fee| *fee != c.ours.ppm).map(|fee| (c.capacity, fee, c.ours.ppm)))
         .max_by_key(|(capacity, ..)| *capacity)
         .map(|(_, before, found)| (before, found))
+}
+
+/// An operator has set `fee` on `channels`, which are all that route to the peer. It need not be within bounds.
+pub fn set_by_hand(memory: Option<&Memory>, channels: &[&Channel], fee: Ppm, now: Time) -> Memory {
+    let channels = channels.iter().map(|c| Known { id: c.channel_id, fee }).collect();
+    Memory { channels, ..taken_over(memory, fee, now) }
 }
 
 /// An operator, or another program, has set `fee`: it holds for at least one block, and then the climb goes on from there.

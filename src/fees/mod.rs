@@ -26,7 +26,7 @@ pub mod vegas;
 use crate::domain::{Channel, Msat, PeerId, Ppm, Time};
 
 pub use hill_climb::Learner;
-pub use memory::{Memory, Saved, debug, learner, recalled, saved, taken_over, woken};
+pub use memory::{Memory, Saved, debug, learner, recalled, saved, set_by_hand, taken_over, woken};
 pub use plan::{Bid, Plan, PlanInputs, Planned, plan};
 pub use reason::{Phase, Reason, Slots, Verdict, in_words, summary, told};
 

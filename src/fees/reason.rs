@@ -22,6 +22,9 @@ pub enum Reason {
     TakenOver {
         before: Ppm,
         found: Ppm,
+        /// The same within the operator's limits; `None` in decisions of earlier versions.
+        #[serde(default)]
+        holds: Option<Ppm>,
     },
     Congestion {
         /// Share of outgoing slots; `None`: a channel does not tell its limit.
@@ -200,9 +203,12 @@ impl fmt::Display for Reason {
         match self {
             Reason::ByHand { fee } => write!(f, "set to {fee} by hand"),
             Reason::FirstSeen { fee } => write!(f, "priced for the first time: starts at {fee}"),
-            Reason::TakenOver { before, found } => {
-                write!(f, "somebody changed {before} to {found}: it holds for a block and is the new centre")
-            }
+            Reason::TakenOver { before, found, holds } => match holds.filter(|holds| holds != found) {
+                None => write!(f, "somebody changed {before} to {found}: it holds for a block and is the new centre"),
+                Some(limit) => {
+                    write!(f, "somebody changed {before} to {found}, outside the limits: {limit} holds for a block")
+                }
+            },
             Reason::Joined { fee } => write!(f, "a channel has joined: the others with the peer are at {fee}"),
             Reason::Congestion { used, threshold, slots } => congestion(f, *used, *threshold, *slots),
             Reason::HillClimb { .. } => self.hill_climb(f),

@@ -100,7 +100,7 @@ impl Ops {
         let in_force = kinds.iter().all(|kind| matches!(kind, FeeOutcomeKind::Kept | FeeOutcomeKind::Set));
         if let (true, Some(first)) = (in_force, channels.first()) {
             let memories = self.take_memories().await?;
-            let held = fees::taken_over(memories.get(&first.peer), ppm, now);
+            let held = fees::set_by_hand(memories.get(&first.peer), channels, ppm, now);
             self.record_fees(now, memories, vec![(first.peer, held)], &[]).await?;
         }
         Ok(kinds)
