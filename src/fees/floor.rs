@@ -35,9 +35,9 @@ fn floor(i: &FeeInputs) -> f64 {
     (calm_floor(i) * multiplier(i)).min(i.tuning.top().as_f64())
 }
 
-/// Has the Vegas reflex raised the floor above what is published? A spike is over before an ordinary change has its turn.
-pub(super) fn is_raised_above(i: &FeeInputs) -> bool {
-    multiplier(i) > 1.0 && i.published() < Ppm::rounded(floor(i))
+/// Has the Vegas reflex raised the floor above this fee? A spike is over before an ordinary change has its turn.
+pub(super) fn is_raised_above(i: &FeeInputs, fee: Ppm) -> bool {
+    multiplier(i) > 1.0 && fee < Ppm::rounded(floor(i))
 }
 
 /// The floor without the Vegas reflex, never above the ceiling. The learner's centre rests on it: a spike must not teach it.

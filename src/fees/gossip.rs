@@ -22,9 +22,10 @@ pub(super) struct Pending {
 /// The fee to ask, and whether to tell it now.
 pub(super) fn stage(memory: &mut Memory, i: &FeeInputs, target: Ppm, why: &mut Vec<Reason>) -> (Ppm, Action) {
     let target = to_follow(memory, i).unwrap_or(target);
-    let difference = relative(i.published(), target);
+    let difference = relative(memory.standing(i), target);
     memory.pending = pending(memory.pending, i.now, target, difference);
     let verdict = verdict(memory, i, difference);
+    let reason = reason(memory, i, target, verdict);
     let action = match verdict {
         Verdict::Publish | Verdict::PublishSmall | Verdict::Align | Verdict::Woken => Action::Set { urgent: false },
         Verdict::Urgent => Action::Set { urgent: true },
@@ -34,27 +35,28 @@ pub(super) fn stage(memory: &mut Memory, i: &FeeInputs, target: Ppm, why: &mut V
         remember(memory, i.now, target);
     }
     memory.woken &= action == Action::Keep && verdict == Verdict::OverBudget;
-    why.push(reason(i, target, verdict));
+    why.push(reason);
     (target, action)
 }
 
-fn reason(i: &FeeInputs, target: Ppm, verdict: Verdict) -> Reason {
-    let (published, Updates { ordinary, urgent }) = (i.published(), i.updates);
-    let difference = relative(published, target);
-    Reason::Gossip { published, target, difference, ordinary, urgent, per_day: i.tuning.updates_per_day, verdict }
+fn reason(memory: &Memory, i: &FeeInputs, target: Ppm, verdict: Verdict) -> Reason {
+    let (published, Updates { ordinary, urgent }) = (memory.standing(i), i.updates);
+    let (difference, per_day) = (relative(published, target), i.tuning.updates_per_day);
+    let in_force = memory.dry().map(|_| i.published());
+    Reason::Gossip { published, in_force, target, difference, ordinary, urgent, per_day, verdict }
 }
 
 /// The fee that somebody has set and that not all channels with the peer have yet. It needs no budget: it is not our change, and
 /// until then payments go by the cheaper channel.
 fn to_follow(memory: &Memory, i: &FeeInputs) -> Option<Ppm> {
-    memory.held_fee().filter(|held| i.channels.iter().any(|c| c.ours.ppm != *held))
+    memory.held_fee().filter(|held| memory.is_apart(i, *held))
 }
 
 /// The fee that all channels with the peer get because one has just joined those that have a price: theirs, as far as it is
 /// within bounds. The changes of today were theirs, and beside a dear channel a new one at the node's default would be drained
 /// first.
 pub(super) fn joined(memory: &Memory, i: &FeeInputs, why: &mut Vec<Reason>) -> Option<f64> {
-    let fee = i.published();
+    let fee = memory.standing(i);
     has_newcomer(memory, i).then(|| {
         why.push(Reason::Joined { fee });
         fee.as_f64()
@@ -66,7 +68,7 @@ fn has_newcomer(memory: &Memory, i: &FeeInputs) -> bool {
     memory.episode.is_none()
         && memory.held_fee().is_none()
         && i.channels.iter().any(|c| !new(c))
-        && i.channels.iter().any(|c| new(c) && c.ours.ppm != i.published())
+        && i.channels.iter().any(|c| new(c) && c.ours.ppm != memory.standing(i))
 }
 
 fn relative(published: Ppm, target: Ppm) -> f64 {
@@ -83,7 +85,7 @@ fn pending(before: Option<Pending>, now: Time, target: Ppm, difference: f64) -> 
 }
 
 fn verdict(memory: &Memory, i: &FeeInputs, difference: f64) -> Verdict {
-    let apart = i.channels.iter().any(|c| c.ours.ppm != i.published());
+    let apart = memory.is_apart(i, memory.standing(i));
     let urgent = urgent(memory, i, difference);
     let waited = memory.pending.is_some_and(|p| i.now.hours_since(p.since) >= PATIENCE_HOURS);
     let wish = match () {
@@ -105,13 +107,14 @@ fn verdict(memory: &Memory, i: &FeeInputs, difference: f64) -> Verdict {
 /// back, so that a jammer cannot leave us standing at four times the price; there is always one for the way there.
 fn urgent(memory: &Memory, i: &FeeInputs, difference: f64) -> Option<u32> {
     let all = i.tuning.updates_per_day.max(2);
-    let back = memory.asked.is_some_and(|a| a.congested && a.fee == i.published());
+    let standing = memory.standing(i);
+    let back = memory.asked.is_some_and(|a| a.congested && a.fee == standing);
     match () {
         () if memory.episode.is_some() => Some(all - 1),
         () if back => Some(all),
         () if memory.is_held() => None,
-        () if i.is_outside_limits() => Some(all - 1),
-        () if floor::is_raised_above(i) && difference >= i.tuning.hysteresis => Some(all - 1),
+        () if i.is_outside_limits(standing) => Some(all - 1),
+        () if floor::is_raised_above(i, standing) && difference >= i.tuning.hysteresis => Some(all - 1),
         () => None,
     }
 }
@@ -120,7 +123,7 @@ fn urgent(memory: &Memory, i: &FeeInputs, difference: f64) -> Option<u32> {
 /// no new change.
 fn remember(memory: &mut Memory, now: Time, target: Ppm) {
     memory.pending = None;
-    let asked = Asked { at: now, fee: target, congested: memory.episode.is_some() };
+    let asked = Asked { at: now, fee: target, congested: memory.episode.is_some(), dry: false };
     // A fee of congestion that a new channel gets as well is congestion's still.
     if memory.asked.is_some_and(|a| a.fee == asked.fee && (a.congested || !asked.congested)) {
         return;

@@ -1,6 +1,8 @@
 //! What is remembered of one peer from one decision to the next, and what an operator's orders do to it. Plain values that
 //! survive JSON; the step that made them saves them.
 
+use std::borrow::Cow;
+
 use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -38,6 +40,9 @@ pub(super) struct Asked {
     pub(super) fee: Ppm,
     /// The fee is one of congestion's.
     pub(super) congested: bool,
+    /// Nobody was asked: it was a dry run.
+    #[serde(default)]
+    pub(super) dry: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,6 +59,24 @@ impl Memory {
     /// Has somebody set the fee lately?
     pub(super) fn is_held(&self) -> bool {
         self.climb.as_ref().is_some_and(Climb::is_held)
+    }
+
+    /// What is published; in a dry run what would be.
+    pub(super) fn standing(&self, i: &FeeInputs) -> Ppm {
+        self.dry().unwrap_or_else(|| i.published())
+    }
+
+    /// What all channels with the peer would have, were this not a dry run.
+    pub(super) fn dry(&self) -> Option<Ppm> {
+        self.asked.filter(|a| a.dry).map(|a| a.fee)
+    }
+
+    /// Do channels with the peer have other fees than this?
+    pub(super) fn is_apart(&self, i: &FeeInputs, fee: Ppm) -> bool {
+        match self.dry() {
+            Some(dry) => dry != fee,
+            None => i.channels.iter().any(|c| c.ours.ppm != fee),
+        }
     }
 
     /// The fee that somebody else set last, while it is held.
@@ -145,7 +168,7 @@ pub(super) fn recall(i: &FeeInputs, why: &mut Vec<Reason>) -> Memory {
 /// one has set the peer's fee, and the largest speaks where two were changed. A change that we asked for and that
 /// was never made (a refusal, a dry run) leaves the fee as it was, and that is nobody's opinion.
 fn changed_by_others(memory: &Memory, i: &FeeInputs) -> Option<(Ppm, Ppm)> {
-    let asked = memory.asked.map(|a| a.fee);
+    let asked = memory.asked.filter(|a| !a.dry).map(|a| a.fee);
     let before = |id: &ChannelId| memory.channels.iter().find(|k| k.id == *id).map(|k| k.fee);
     i.channels
         .iter()
@@ -165,7 +188,7 @@ pub fn set_by_hand(memory: Option<&Memory>, channels: &[&Channel], fee: Ppm, now
 pub fn taken_over(memory: Option<&Memory>, fee: Ppm, now: Time) -> Memory {
     let memory = memory.cloned().unwrap_or_else(|| Memory::blank(now));
     Memory {
-        asked: Some(Asked { at: now, fee, congested: false }),
+        asked: Some(Asked { at: now, fee, congested: false, dry: false }),
         pending: None,
         episode: None,
         woken: false,
@@ -184,6 +207,19 @@ pub fn woken(memory: &Memory, now: Time) -> Memory {
     memory
 }
 
+/// In a dry run nobody is told what was decided: the next decisions go on as if it had been.
+pub fn untold(memory: Memory) -> Memory {
+    Memory { asked: memory.asked.map(|a| Asked { dry: true, ..a }), ..memory }
+}
+
+/// The dry run is over: what was only recorded was never asked for.
+pub fn in_earnest(memory: &Memory) -> Cow<'_, Memory> {
+    match memory.dry() {
+        Some(_) => Cow::Owned(Memory { asked: None, ..memory.clone() }),
+        None => Cow::Borrowed(memory),
+    }
+}
+
 /// What the learner believes and is about to do; `None` before the first decision.
 pub fn learner(memory: &Memory) -> Option<Learner> {
     memory.climb.as_ref().map(|climb| climb.learner(memory.seen_until))
@@ -194,7 +230,7 @@ pub fn debug(memory: &Memory) -> Value {
     json!({
         "seen_until": memory.seen_until.to_string(),
         "asked": memory.asked.map(|a| json!({
-            "at": a.at.to_string(), "fee_ppm": a.fee, "congested": a.congested,
+            "at": a.at.to_string(), "fee_ppm": a.fee, "congested": a.congested, "dry_run": a.dry,
         })),
         "sendable_share": memory.sendable,
         "pending": memory.pending,

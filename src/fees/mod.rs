@@ -26,7 +26,7 @@ pub mod vegas;
 use crate::domain::{Channel, Msat, PeerId, Ppm, Time};
 
 pub use hill_climb::Learner;
-pub use memory::{Memory, Saved, debug, learner, recalled, saved, set_by_hand, taken_over, woken};
+pub use memory::{Memory, Saved, debug, in_earnest, learner, recalled, saved, set_by_hand, taken_over, untold, woken};
 pub use plan::{Bid, Plan, PlanInputs, Planned, plan};
 pub use reason::{Phase, Reason, Slots, Verdict, in_words, summary, told};
 
@@ -159,9 +159,9 @@ impl FeeInputs<'_> {
         speaker.map_or(self.tuning.bottom(), |c| c.ours.ppm)
     }
 
-    /// Has the operator drawn the limits more narrowly since the fee was set?
-    fn is_outside_limits(&self) -> bool {
-        !(self.tuning.bottom()..=self.tuning.top()).contains(&self.published())
+    /// Has the operator drawn the limits more narrowly since this fee was set?
+    fn is_outside_limits(&self, fee: Ppm) -> bool {
+        !(self.tuning.bottom()..=self.tuning.top()).contains(&fee)
     }
 
     fn local(&self) -> f64 {

@@ -84,7 +84,11 @@ pub enum Reason {
         after: Ppm,
     },
     Gossip {
+        /// In a dry run: what would be by now.
         published: Ppm,
+        /// What the node charges, where a dry run is ahead of it.
+        #[serde(default)]
+        in_force: Option<Ppm>,
         target: Ppm,
         /// Relative to what is published.
         difference: f64,
@@ -277,10 +281,14 @@ impl Reason {
     }
 
     fn gossip(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Reason::Gossip { published, target, difference, ordinary, urgent, per_day, verdict } = self else {
+        let Reason::Gossip { published, in_force, target, difference, ordinary, urgent, per_day, verdict } = self
+        else {
             return Ok(());
         };
         let percent = difference * 100.0;
+        if let Some(real) = in_force {
+            write!(f, "dry run (the node charges {real}): ")?;
+        }
         match verdict {
             Verdict::Same => write!(f, "{published} is published already"),
             Verdict::Publish => write!(f, "publish {published} -> {target} ({percent:+.1} %)"),

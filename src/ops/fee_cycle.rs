@@ -1,5 +1,6 @@
 //! The fee step: look at every channel, decide its fee, set what changed, remember why.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use super::publish::Orders;
 use super::{FeeOutcome, Flows, Ops};
 use crate::domain::units::to_u64_rounded;
 use crate::domain::{Channel, ChannelId, NodeView, PeerId, Ppm, Time};
-use crate::fees::{self, Bid, FeeDecision, FeeInputs, Market, Memory, Observed, Tuning, Updates};
+use crate::fees::{self, Action, Bid, FeeDecision, FeeInputs, Market, Memory, Observed, Tuning, Updates};
 use crate::flow::traffic::traffic_index;
 use crate::ledger::{ChangeCount, Demand, FeeRow, MemoryRow, Reputation};
 use crate::options::Options;
@@ -54,7 +55,8 @@ impl Ops {
         for (peer, channels) in scene.view.priced_by_peer() {
             let decision = scene.decide(peer, &channels, plan.bid(&peer), &tuning);
             orders.add(now, &channels, &decision, scene.options.dry_run)?;
-            memories.push((peer, decision.memory));
+            let dry = scene.options.dry_run && decision.action != Action::Keep;
+            memories.push((peer, if dry { fees::untold(decision.memory) } else { decision.memory }));
         }
         // Before anything is done it is written down: whoever stops us in between finds the order, and not a fee of nobody's.
         self.record_fees(now, scene.memories, memories, &orders.rows).await.context("recording the decisions")?;
@@ -71,7 +73,7 @@ impl Ops {
             self.market(&view, &options),
             self.observe(&view, &memories, options.enable_reputation),
             self.flows(),
-            self.ledger.changes_since(now.plus_hours(-BUDGET_HOURS), now),
+            self.ledger.changes_since(now.plus_hours(-BUDGET_HOURS), now, options.dry_run),
         )?;
         Ok(Scene { view, options, market, memories, observed, flows, changes })
     }
@@ -168,6 +170,10 @@ impl Ops {
 
 impl Scene {
     fn decide(&self, peer: PeerId, channels: &[&Channel], bid: Option<&Bid>, tuning: &Tuning) -> FeeDecision {
+        let memory = self.memories.get(&peer).map(|memory| match self.options.dry_run {
+            true => Cow::Borrowed(memory),
+            false => fees::in_earnest(memory),
+        });
         let nothing = Observed { from: self.view.now, to: self.view.now, ..Observed::default() };
         let flows = || channels.iter().filter_map(|channel| self.flows.get(&channel.channel_id));
         let count = |of: fn(&ChangeCount) -> u32| {
@@ -182,7 +188,7 @@ impl Scene {
             observed: self.observed.get(&peer).unwrap_or(&nothing),
             market: &self.market,
             updates: Updates { ordinary: count(|c| c.ordinary), urgent: count(|c| c.urgent) },
-            memory: self.memories.get(&peer),
+            memory: memory.as_deref(),
             bid,
             tuning,
         })
