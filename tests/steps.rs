@@ -112,7 +112,7 @@ async fn the_gossip_budget_bounds_every_day() {
     let changes = stage.changes().await;
     assert!(changes.len() > 100, "{}", changes.len());
     assert!(most_in_a_day(&changes, false) <= 2, "ordinary changes");
-    assert!(most_in_a_day(&changes, true) <= 2, "urgent changes");
+    assert!(most_in_a_day(&changes, true) <= 6, "urgent changes");
 }
 
 #[tokio::test]
@@ -297,7 +297,7 @@ async fn congestion_raises_at_once_and_comes_back() {
             stage.cycle().await;
             peak = peak.max(stage.fees()[&channel.channel_id].0);
         }
-        assert!(peak > calm.0 && peak <= calm.0 * 4, "budget {budget}: {calm} -> {peak}");
+        assert!(peak == (calm.0 * 4).min(5000), "budget {budget}: {calm} -> {peak}");
         stage.tricks().jammed = None;
         stage.wait(HALF_HOUR);
         stage.cycle().await;

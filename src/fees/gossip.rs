@@ -10,6 +10,8 @@ use crate::domain::{Channel, Ppm, Time};
 /// A small difference is worth telling if it lasts:
 const SMALL: f64 = 0.02;
 const PATIENCE_HOURS: f64 = 12.0;
+/// Urgent changes a day: two steps take congestion to its bound, and it may come back more than once.
+const URGENT_A_DAY: u32 = 6;
 
 /// A target that has differed in one direction since some time.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -103,18 +105,18 @@ fn verdict(memory: &Memory, i: &FeeInputs, difference: f64) -> Verdict {
 }
 
 /// How many urgent changes a day are allowed now, if this is an urgent matter: congestion and the way back from it, a floor
-/// that the Vegas reflex has raised above the fee, and a fee outside the operator's limits. The last one is kept for the way
-/// back, so that a jammer cannot leave us standing at four times the price; there is always one for the way there.
+/// that the Vegas reflex has raised above the fee, and a fee outside the operator's limits. Ways back are bounded by the ways
+/// there, so that a jammer can neither keep the price where it was nor leave us standing at four times of it.
 fn urgent(memory: &Memory, i: &FeeInputs, difference: f64) -> Option<u32> {
-    let all = i.tuning.updates_per_day.max(2);
+    let most = i.tuning.updates_per_day.max(URGENT_A_DAY);
     let standing = memory.standing(i);
     let back = memory.asked.is_some_and(|a| a.congested && a.fee == standing);
     match () {
-        () if memory.episode.is_some() => Some(all - 1),
-        () if back => Some(all),
+        () if memory.episode.is_some() => Some(most),
+        () if back => Some(u32::MAX),
         () if memory.is_held() => None,
-        () if i.is_outside_limits(standing) => Some(all - 1),
-        () if floor::is_raised_above(i, standing) && difference >= i.tuning.hysteresis => Some(all - 1),
+        () if i.is_outside_limits(standing) => Some(most),
+        () if floor::is_raised_above(i, standing) && difference >= i.tuning.hysteresis => Some(most),
         () => None,
     }
 }

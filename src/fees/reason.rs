@@ -301,8 +301,8 @@ impl Reason {
             }
             Verdict::OverBudget => write!(
                 f,
-                "keep {published}: {target} ({percent:+.1} %) waits, {ordinary} ordinary and {urgent} urgent changes \
-                 of {per_day} a day are used"
+                "keep {published}: {target} ({percent:+.1} %) waits, {ordinary} of {per_day} changes a day are used, and \
+                 {urgent} urgent ones"
             ),
             Verdict::Held => write!(f, "keep {published}: it was set by hand"),
         }

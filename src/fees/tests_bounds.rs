@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::tests::{Scene, channel, scene};
+use super::tests::{START, Scene, channel, scene};
 use super::*;
 use crate::domain::units::to_u64_rounded;
 
@@ -92,6 +92,34 @@ fn somebody_elses_fee_outside_the_limits_is_brought_within_them_at_once() {
     s.memory = Some(set_by_hand(s.memory.as_ref(), &channels, Ppm(9000), s.now));
     s.channels[0].ours.ppm = Ppm(9000);
     assert_eq!(s.decide().action, Action::Keep);
+}
+
+/// An attack of three hours, on a day whose ordinary budget is gone: the fee really goes up step by step, and comes back.
+#[test]
+fn congestion_reaches_its_bound_whatever_was_changed_today() {
+    // (fee at first, maximum, urgent changes before) -> fees of the attack's first cycles
+    let cases: [(u32, u32, u32, &[u32]); 5] = [
+        (1000, 5000, 0, &[2000, 4000, 4000]),
+        (1000, 3000, 0, &[2000, 3000, 3000]),
+        (200, 5000, 0, &[450, 800, 800]),
+        (50, 5000, 0, &[200, 200, 200]),
+        (1000, 5000, 5, &[2000, 2000, 2000]),
+    ];
+    for (fee, max, urgent, expected) in cases {
+        let mut s = Scene { memory: Some(taken_over(None, Ppm(fee), START)), ..scene(fee) };
+        (s.tuning.max, s.updates) = (Ppm(max), Updates { ordinary: 2, urgent });
+        s.channels[0].htlcs_out = 483;
+        let mut fees = vec![];
+        for _ in 0..6 {
+            s = s.next(&s.decide());
+            fees.push(s.channels[0].ours.ppm.0);
+        }
+        assert_eq!(fees[..3], *expected, "from {fee}, maximum {max}, {urgent} before");
+        assert_eq!(fees[3..], [fees[2]; 3], "and stays at its bound");
+        s.channels[0].htlcs_out = 0;
+        let calm = s.decide();
+        assert_eq!((calm.target, calm.action), (Ppm(fee), Action::Set { urgent: true }), "{:?}", calm.why);
+    }
 }
 
 /// Peers as they come: up to four channels of which some are new, at fees of their own, planned for or not.
