@@ -134,6 +134,15 @@ pub fn decide(i: &FeeInputs) -> FeeDecision {
     FeeDecision { peer: i.peer, target, action, why, memory }
 }
 
+impl FeeDecision {
+    /// The same with the account of the reflex, which was made for the whole node before, in its place.
+    pub fn with_vegas(mut self, vegas: Reason) -> FeeDecision {
+        let place = self.why.iter().position(|reason| reason.stage() == "hill_climb").unwrap_or(0);
+        self.why.insert(place, vegas);
+        self
+    }
+}
+
 impl Tuning {
     /// The ceiling; also where the options contradict each other.
     fn top(&self) -> Ppm {

@@ -32,6 +32,15 @@ pub enum Reason {
         threshold: f64,
         slots: Slots,
     },
+    /// The node-wide reflex on dear block space; the floor is multiplied with what it says.
+    Vegas {
+        enabled: bool,
+        /// Sat per 1,000 virtual bytes; `None`: unknown.
+        sat_per_kvb: Option<u64>,
+        average_24h: Option<f64>,
+        intensity: f64,
+        multiplier: f64,
+    },
     HillClimb {
         phase: Phase,
         centre: f64,
@@ -73,6 +82,13 @@ pub enum Reason {
         min: Ppm,
         /// On-chain cost over expected volume; `None`: the price of block space is unknown.
         chain: Option<f64>,
+        /// What that was computed from: the price of block space, our channels with the peer, and what they carry in a year.
+        #[serde(default)]
+        sat_per_kvb: Option<u64>,
+        #[serde(default)]
+        opened: u32,
+        #[serde(default)]
+        msat_a_year: f64,
         multiplier: f64,
         floor: Ppm,
         before: f64,
@@ -145,6 +161,7 @@ impl Reason {
             Reason::ByHand { .. } => "by_hand",
             Reason::TakenOver { .. } => "taken_over",
             Reason::Congestion { .. } => "congestion",
+            Reason::Vegas { .. } => "vegas",
             Reason::HillClimb { .. } => "hill_climb",
             Reason::Bid { .. } => "bid",
             Reason::Scarcity { .. } => "scarcity",
@@ -215,6 +232,7 @@ impl fmt::Display for Reason {
             },
             Reason::Joined { fee } => write!(f, "a channel has joined: the others with the peer are at {fee}"),
             Reason::Congestion { used, threshold, slots } => congestion(f, *used, *threshold, *slots),
+            Reason::Vegas { .. } => self.vegas(f),
             Reason::HillClimb { .. } => self.hill_climb(f),
             Reason::Bid { mu, cost, bid, local, tilt } => {
                 write!(f, "balance is worth {mu:.0} ppm, a forward costs {cost:.0}: the plan asks {bid:.0}; ")?;
@@ -232,11 +250,7 @@ impl fmt::Display for Reason {
                     ),
                 }
             }
-            Reason::Floor { min, chain, multiplier, floor, before, after } => {
-                let chain = chain.map_or("on-chain cost unknown".to_owned(), |c| format!("on-chain cost {c:.1} ppm"));
-                let verdict = if after > before { "raises" } else { "lets pass" };
-                write!(f, "floor {floor} (minimum {min}, {chain}, x {multiplier:.2}) {verdict} {before:.0} ppm")
-            }
+            Reason::Floor { .. } => self.floor(f),
             Reason::Ceiling { max, before, .. } if *before > max.as_f64() + 0.5 => {
                 write!(f, "ceiling {max} cuts {before:.0} ppm")
             }
@@ -259,6 +273,36 @@ fn congestion(f: &mut fmt::Formatter<'_>, used: Option<f64>, threshold: f64, slo
 }
 
 impl Reason {
+    fn vegas(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Reason::Vegas { enabled, sat_per_kvb, average_24h, intensity, multiplier } = self else { return Ok(()) };
+        if !enabled {
+            return write!(f, "the Vegas reflex is off");
+        }
+        let known = |price: Option<f64>| price.map_or("unknown".to_owned(), |price| format!("{price:.0}"));
+        let (now, average) = (known(sat_per_kvb.map(|price| price as f64)), known(*average_24h));
+        write!(f, "block space costs {now} sat per 1,000 vbytes (average of 24 hours: {average}): ")?;
+        write!(f, "intensity {intensity:.2}, floors x {multiplier:.2}")
+    }
+
+    fn floor(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Reason::Floor { min, chain, sat_per_kvb, opened, msat_a_year, multiplier, floor, before, after } = self
+        else {
+            return Ok(());
+        };
+        write!(f, "floor {floor} (minimum {min}, ")?;
+        match (chain, sat_per_kvb) {
+            (None, _) => write!(f, "on-chain cost unknown")?,
+            (Some(chain), None) => write!(f, "on-chain cost {chain:.1} ppm")?,
+            (Some(chain), Some(price)) => write!(
+                f,
+                "on-chain cost {chain:.1} ppm for {opened} opened by us at {price} sat per 1,000 vbytes and {:.0} sat a year",
+                msat_a_year / 1000.0
+            )?,
+        }
+        let verdict = if after > before { "raises" } else { "lets pass" };
+        write!(f, ", x {multiplier:.2}) {verdict} {before:.0} ppm")
+    }
+
     fn hill_climb(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Reason::HillClimb { phase, centre, delta, earns_most, run_out, events, exposure, until, fee } = self else {
             return Ok(());

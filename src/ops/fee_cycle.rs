@@ -10,7 +10,7 @@ use super::publish::Orders;
 use super::{FeeOutcome, Flows, Ops};
 use crate::domain::units::to_u64_rounded;
 use crate::domain::{Channel, ChannelId, NodeView, PeerId, Ppm, Time};
-use crate::fees::{self, Action, Bid, FeeDecision, FeeInputs, Market, Memory, Observed, Tuning, Updates};
+use crate::fees::{self, Action, Bid, FeeDecision, FeeInputs, Market, Memory, Observed, Reason, Tuning, Updates};
 use crate::flow::traffic::traffic_index;
 use crate::ledger::{ChangeCount, Demand, FeeRow, MemoryRow, Reputation};
 use crate::options::Options;
@@ -31,6 +31,7 @@ pub(super) struct Scene {
     pub(super) view: Arc<NodeView>,
     options: Arc<Options>,
     pub(super) market: Market,
+    vegas: Reason,
     pub(super) memories: HashMap<PeerId, Memory>,
     observed: HashMap<PeerId, Observed>,
     flows: Flows,
@@ -69,16 +70,16 @@ impl Ops {
         self.settle_unheard(&view).await.context("finding out what came of earlier orders")?;
         let memories = self.take_memories().await?;
         // None of these waits for another: on a large node each takes a while.
-        let (market, observed, flows, changes) = tokio::try_join!(
+        let ((market, vegas), observed, flows, changes) = tokio::try_join!(
             self.market(&view, &options),
             self.observe(&view, &memories, options.enable_reputation),
             self.flows(),
             self.ledger.changes_since(now.plus_hours(-BUDGET_HOURS), now, options.dry_run),
         )?;
-        Ok(Scene { view, options, market, memories, observed, flows, changes })
+        Ok(Scene { view, options, market, vegas, memories, observed, flows, changes })
     }
 
-    async fn market(&self, view: &NodeView, options: &Options) -> anyhow::Result<Market> {
+    async fn market(&self, view: &NodeView, options: &Options) -> anyhow::Result<(Market, Reason)> {
         let mut amounts = self.ledger.recent_amounts(AMOUNTS).await?;
         amounts.sort_unstable();
         let from = view.now.plus_hours(-TRAFFIC_HOURS);
@@ -89,12 +90,9 @@ impl Ops {
             Some(feerate) => Some(feerate.sat_per_kvb),
             None => self.feerate_lately(view.now).await?.map(to_u64_rounded),
         };
-        Ok(Market {
-            amounts,
-            traffic: traffic_index(&hours, first, view.now),
-            floor_multiplier: self.vegas(view, options).await?,
-            sat_per_kvb,
-        })
+        let traffic = traffic_index(&hours, first, view.now);
+        let (floor_multiplier, vegas) = self.vegas(view, options).await?;
+        Ok((Market { amounts, traffic, floor_multiplier, sat_per_kvb }, vegas))
     }
 
     /// What is remembered of each peer. A memory that this version cannot read is an error, not a fresh start: it was
@@ -192,6 +190,7 @@ impl Scene {
             bid,
             tuning,
         })
+        .with_vegas(self.vegas.clone())
     }
 }
 
