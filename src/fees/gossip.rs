@@ -51,7 +51,7 @@ fn reason(memory: &Memory, i: &FeeInputs, target: Ppm, verdict: Verdict) -> Reas
 /// The fee that somebody has set and that not all channels with the peer have yet. It needs no budget: it is not our change, and
 /// until then payments go by the cheaper channel.
 fn to_follow(memory: &Memory, i: &FeeInputs) -> Option<Ppm> {
-    memory.held_fee().filter(|held| memory.is_apart(i, *held))
+    memory.held_fee(i).filter(|held| memory.is_apart(i, *held))
 }
 
 /// The fee that all channels with the peer get because one has just joined those that have a price: theirs, as far as it is
@@ -68,7 +68,7 @@ pub(super) fn joined(memory: &Memory, i: &FeeInputs, why: &mut Vec<Reason>) -> O
 fn has_newcomer(memory: &Memory, i: &FeeInputs) -> bool {
     let new = |c: &Channel| i.memory.is_some_and(|m| !m.knows(&c.channel_id));
     memory.episode.is_none()
-        && memory.held_fee().is_none()
+        && memory.held_fee(i).is_none()
         && i.channels.iter().any(|c| !new(c))
         && i.channels.iter().any(|c| new(c) && c.ours.ppm != memory.standing(i))
 }
@@ -125,7 +125,7 @@ fn urgent(memory: &Memory, i: &FeeInputs, difference: f64) -> Option<u32> {
 /// no new change.
 fn remember(memory: &mut Memory, now: Time, target: Ppm) {
     memory.pending = None;
-    let asked = Asked { at: now, fee: target, congested: memory.episode.is_some(), dry: false };
+    let asked = Asked { at: now, fee: target, congested: memory.episode.is_some(), dry: false, forced: false };
     // A fee of congestion that a new channel gets as well is congestion's still.
     if memory.asked.is_some_and(|a| a.fee == asked.fee && (a.congested || !asked.congested)) {
         return;

@@ -41,8 +41,11 @@ pub(super) struct Asked {
     /// The fee is one of congestion's.
     pub(super) congested: bool,
     /// Nobody was asked: it was a dry run.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) dry: bool,
+    /// An operator wanted it although it is outside the limits.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) forced: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -79,9 +82,10 @@ impl Memory {
         }
     }
 
-    /// The fee that somebody else set last, while it is held.
-    pub(super) fn held_fee(&self) -> Option<Ppm> {
-        self.asked.filter(|_| self.is_held() && !self.is_congested()).map(|a| a.fee)
+    /// The fee that somebody else set last, while it is held. Limits that an operator draws more narrowly hold for it, too.
+    pub(super) fn held_fee(&self, i: &FeeInputs) -> Option<Ppm> {
+        let within = |a: Asked| if a.forced { a.fee } else { a.fee.clamp(i.tuning.bottom(), i.tuning.top()) };
+        self.asked.filter(|_| self.is_held() && !self.is_congested()).map(within)
     }
 
     /// Is the published fee, or the one to be published, congestion's?
@@ -178,17 +182,18 @@ fn changed_by_others(memory: &Memory, i: &FeeInputs) -> Option<(Ppm, Ppm)> {
         .map(|(_, before, found)| (before, found))
 }
 
-/// An operator has set `fee` on `channels`, which are all that route to the peer. It need not be within bounds.
-pub fn set_by_hand(memory: Option<&Memory>, channels: &[&Channel], fee: Ppm, now: Time) -> Memory {
+/// An operator has set `fee` on `channels`, which are all that route to the peer; `forced`: although it is outside the limits.
+pub fn set_by_hand(memory: Option<&Memory>, channels: &[&Channel], fee: Ppm, forced: bool, now: Time) -> Memory {
+    let memory = taken_over(memory, fee, now);
     let channels = channels.iter().map(|c| Known { id: c.channel_id, fee }).collect();
-    Memory { channels, ..taken_over(memory, fee, now) }
+    Memory { channels, asked: memory.asked.map(|a| Asked { forced, ..a }), ..memory }
 }
 
 /// An operator, or another program, has set `fee`: it holds for at least one block, and then the climb goes on from there.
 pub fn taken_over(memory: Option<&Memory>, fee: Ppm, now: Time) -> Memory {
     let memory = memory.cloned().unwrap_or_else(|| Memory::blank(now));
     Memory {
-        asked: Some(Asked { at: now, fee, congested: false, dry: false }),
+        asked: Some(Asked { at: now, fee, congested: false, dry: false, forced: false }),
         pending: None,
         episode: None,
         woken: false,

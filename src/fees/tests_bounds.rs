@@ -32,16 +32,18 @@ fn within_bounds(s: &Scene, decision: &FeeDecision) -> bool {
 #[test]
 fn a_new_channel_beside_one_above_the_maximum_brings_both_within_bounds() {
     let mut s = after(&scene(850), 3);
-    s.channels[0].ours.ppm = Ppm(850);
-    s.memory = Some(s.decide().memory);
+    let fee = s.channels[0].ours.ppm;
     (s.tuning.max, s.updates) = (Ppm(500), Updates { ordinary: 2, urgent: 9 });
     s.channels.push(channel(2, 10));
     let decision = s.decide();
     assert_eq!((decision.target, decision.action), (Ppm(500), Action::Set { urgent: false }), "{:?}", decision.why);
     assert_eq!(gossip(&decision).0, Verdict::Align);
     let words: Vec<String> = decision.why.iter().map(Reason::to_string).collect();
-    assert!(words.iter().any(|w| w == "a channel has joined: the others with the peer are at 850 ppm"), "{words:?}");
-    assert!(words.iter().any(|w| w == "ceiling 500 ppm cuts 850 ppm"), "{words:?}");
+    assert!(
+        words.iter().any(|w| *w == format!("a channel has joined: the others with the peer are at {fee}")),
+        "{words:?}"
+    );
+    assert!(words.iter().any(|w| *w == format!("ceiling 500 ppm cuts {fee}")), "{words:?}");
     let next = s.next(&decision).decide();
     assert!(!next.why.iter().any(|r| r.stage() == "taken_over"), "our own change is nobody else's: {:?}", next.why);
 }
@@ -68,7 +70,7 @@ fn parallel_channels_follow_whoever_set_one_of_them() {
 fn what_an_operator_set_by_hand_is_what_somebody_changed() {
     let mut s = after(&scene(200), 3);
     let channels: Vec<&Channel> = s.channels.iter().collect();
-    s.memory = Some(set_by_hand(s.memory.as_ref(), &channels, Ppm(444), s.now));
+    s.memory = Some(set_by_hand(s.memory.as_ref(), &channels, Ppm(444), false, s.now));
     s.channels[0].ours.ppm = Ppm(333);
     let words = s.decide().why[0].to_string();
     assert!(words.starts_with("somebody changed 444 ppm to 333 ppm"), "{words}");
@@ -89,9 +91,22 @@ fn somebody_elses_fee_outside_the_limits_is_brought_within_them_at_once() {
     // An operator's own order is an exception that he made.
     let mut s = after(&scene(200), 3);
     let channels: Vec<&Channel> = s.channels.iter().collect();
-    s.memory = Some(set_by_hand(s.memory.as_ref(), &channels, Ppm(9000), s.now));
+    s.memory = Some(set_by_hand(s.memory.as_ref(), &channels, Ppm(9000), true, s.now));
     s.channels[0].ours.ppm = Ppm(9000);
     assert_eq!(s.decide().action, Action::Keep);
+}
+
+#[test]
+fn narrower_limits_hold_for_a_fee_that_was_set_by_hand_within_the_old_ones() {
+    let mut s = after(&scene(200), 3);
+    let channels: Vec<&Channel> = s.channels.iter().collect();
+    s.memory = Some(set_by_hand(s.memory.as_ref(), &channels, Ppm(900), false, s.now));
+    s.channels[0].ours.ppm = Ppm(900);
+    let mut s = s.next(&s.decide());
+    (s.tuning.max, s.updates) = (Ppm(500), Updates { ordinary: 2, urgent: 9 });
+    let decision = s.decide();
+    assert_eq!((decision.target, decision.action), (Ppm(500), Action::Set { urgent: false }));
+    assert_eq!(gossip(&s.next(&decision).decide()).0, Verdict::Same);
 }
 
 /// An attack of three hours, on a day whose ordinary budget is gone: the fee really goes up step by step, and comes back.

@@ -100,7 +100,8 @@ impl Ops {
         let in_force = kinds.iter().all(|kind| matches!(kind, FeeOutcomeKind::Kept | FeeOutcomeKind::Set));
         if let (true, Some(first)) = (in_force, channels.first()) {
             let memories = self.take_memories().await?;
-            let held = fees::set_by_hand(memories.get(&first.peer), channels, ppm, now);
+            let forced = !(options.min_fee_ppm..=options.max_fee_ppm).contains(&ppm.0);
+            let held = fees::set_by_hand(memories.get(&first.peer), channels, ppm, forced, now);
             self.record_fees(now, memories, vec![(first.peer, held)], &[]).await?;
         }
         Ok(kinds)
