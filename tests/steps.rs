@@ -116,6 +116,21 @@ async fn the_gossip_budget_bounds_every_day() {
 }
 
 #[tokio::test]
+async fn waking_tells_who_moved_and_who_waits_for_the_budget() {
+    let stage = Stage::new(3, 8, &[]).await;
+    let first = stage.ops.wake_all().await.unwrap();
+    assert!(first.woken == 8 && first.moved > 4 && first.waiting == 0, "{first:?}");
+    stage.hours(20.0).await;
+    let used = stage.ledger.changes_since(stage.clock_now().plus_hours(-23.0), stage.clock_now(), false).await.unwrap();
+    stage.ops.set_option("gossip_hysteresis", "0.01").await.unwrap();
+    stage.wait(1.0);
+    let again = stage.ops.wake_all().await.unwrap();
+    let free = 8 - used.values().filter(|count| count.ordinary >= 2).count();
+    assert!(again.moved <= free && again.woken == 8 && again.failed == 0, "{again:?}, {used:?}");
+    assert!(again.moved + again.waiting <= 8, "{again:?}");
+}
+
+#[tokio::test]
 async fn parallel_channels_have_one_fee() {
     let stage = Stage::new(1, 16, &[]).await;
     stage.hours(30.0).await;

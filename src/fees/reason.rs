@@ -172,6 +172,11 @@ impl Reason {
         }
     }
 
+    /// Is there a change that only the budget holds back?
+    pub fn waits_for_budget(&self) -> bool {
+        matches!(self, Reason::Gossip { verdict: Verdict::OverBudget, .. })
+    }
+
     /// How much it mattered for the number: 0 where a stage let its input pass.
     fn weight(&self) -> u8 {
         match self {
