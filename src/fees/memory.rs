@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::congestion::Episode;
 use super::gossip::Pending;
 use super::hill_climb::Climb;
-use super::{FeeInputs, Learner, Reason, tidy};
+use super::{FeeInputs, Learner, Reason, reason, tidy};
 use crate::domain::{Channel, ChannelId, Ppm, Time};
 
 /// What is remembered from one decision to the next; the step that made it saves it, by [`saved`].
@@ -232,7 +232,7 @@ pub fn learner(memory: &Memory) -> Option<Learner> {
 
 /// What `revenue-fee-debug` shows of a peer.
 pub fn debug(memory: &Memory) -> Value {
-    json!({
+    let mut shown = json!({
         "seen_until": memory.seen_until.to_string(),
         "asked": memory.asked.map(|a| json!({
             "at": a.at.to_string(), "fee_ppm": a.fee, "congested": a.congested, "dry_run": a.dry,
@@ -241,5 +241,7 @@ pub fn debug(memory: &Memory) -> Value {
         "pending": memory.pending,
         "congestion": memory.episode,
         "hill_climb": memory.climb.as_ref().map(|climb| climb.debug(memory.seen_until)),
-    })
+    });
+    reason::dated(&mut shown);
+    shown
 }

@@ -8,6 +8,9 @@ use serde_json::Value;
 
 use crate::domain::{Ppm, Time};
 
+/// Names under which moments are kept.
+const MOMENTS: [&str; 4] = ["at", "since", "stepped", "until"];
+
 /// One stage's account of itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "stage", rename_all = "snake_case")]
@@ -212,11 +215,28 @@ pub fn told(why: &[Reason]) -> serde_json::Result<String> {
     serde_json::to_string(why)
 }
 
+/// Moments as dates, where memories and stages keep milliseconds.
+pub(super) fn dated(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(dated),
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                match field.as_i64().filter(|_| MOMENTS.contains(&name.as_str())) {
+                    Some(moment) => *field = Time(moment).to_string().into(),
+                    None => dated(field),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
 /// What [`told`] wrote, with each stage also in words, as `text`. A stage of another version keeps its numbers and has no words.
 pub fn in_words(told: &str) -> serde_json::Result<Vec<Value>> {
     let mut stages: Vec<Value> = serde_json::from_str(told)?;
     for stage in &mut stages {
         let text = Reason::deserialize(&*stage).map(|reason| reason.to_string());
+        dated(stage);
         if let (Value::Object(numbers), Ok(text)) = (stage, text) {
             numbers.insert("text".to_owned(), text.into());
         }

@@ -137,6 +137,23 @@ fn congestion_reaches_its_bound_whatever_was_changed_today() {
     }
 }
 
+#[test]
+fn what_is_shown_has_dates_where_milliseconds_are_kept() {
+    let mut s = after(&scene(1000), 1);
+    s.channels[0].ours.ppm = Ppm(s.channels[0].ours.ppm.0 + 30);
+    s.memory = Some(Memory { asked: None, channels: vec![], ..s.memory.unwrap() });
+    let decision = s.decide();
+    assert!(matches!(gossip(&decision).0, Verdict::TooSmall { since: Some(_) }), "{:?}", decision.why);
+    let stages = in_words(&told(&decision.why).unwrap()).unwrap();
+    let shown = serde_json::json!({ "stages": stages, "memory": debug(&decision.memory) });
+    let of = |path: &str| shown.pointer(path).cloned().unwrap_or_default();
+    let stage = |name: &str| stages.iter().find(|stage| stage["stage"] == name).unwrap().clone();
+    let since = stage("gossip")["verdict"]["too_small"]["since"].clone();
+    assert_eq!((&since, of("/memory/pending/since")), (&since, serde_json::json!("2024-01-01T00:30:00Z")));
+    assert_eq!(stage("hill_climb")["until"], "2024-01-01T12:00:00Z");
+    assert!(!shown.to_string().contains("170406"), "no milliseconds: {shown}");
+}
+
 /// Peers as they come: up to four channels of which some are new, at fees of their own, planned for or not.
 fn scenes() -> impl Strategy<Value = Scene> {
     let channels = proptest::collection::vec((0_u32..6000, 1_u64..9, proptest::bool::ANY), 1..5);
