@@ -34,6 +34,8 @@ pub enum Scope {
     Live,
     /// `revenue-config` only.
     Tune,
+    /// The same, read when the plugin starts.
+    TuneAtStart,
 }
 
 /// What values an option takes.
@@ -127,7 +129,7 @@ options! {
     Live target_flow: u64 = "100000", Whole(0, 100_000_000_000), "Sats a day that a channel should move; channels below are reported as below target. No fee depends on it.";
     Live min_fee_ppm: u32 = "10", Whole(0, 100_000), "Lowest outbound fee rate (ppm) that the controller sets.";
     Live max_fee_ppm: u32 = "5000", Whole(1, 100_000), "Highest outbound fee rate (ppm) that the controller sets.";
-    Live max_fee_updates_per_day: u32 = "2", Whole(1, 48), "Fee changes a day and channel that are told to the network; urgent ones may be as many again.";
+    Live max_fee_updates_per_day: u32 = "2", Whole(1, 48), "Fee changes a day and channel that are told to the network; urgent ones have a budget of their own, as large and at least 6.";
     Live forwards_retention_days: u64 = "400", Whole(30, 36_500), "Days after which single forwards are dropped from the ledger; hourly sums stay for ever.";
     Live rebalance_min_profit: u64 = "10", Whole(0, 100_000_000), "Least expected profit (sats) of a rebalance.", later "rebalancing";
     Live rebalancer: String = "sling", Word(&["sling"]), "The plugin that moves liquidity.", was "rebalancer_plugin", later "rebalancing";
@@ -154,7 +156,7 @@ options! {
 
     Tune base_fee_msat: Option<u64> = "keep", WholeOrKeep(0, 4_294_967_295), "Base fee (msat) that is set with each fee change; `keep` leaves the operator's.";
     Tune gossip_hysteresis: f64 = "0.05", Number(0.01, 0.5), "Relative change of the fee from which on it is worth telling the network at once.";
-    Tune seed: u64 = "1", Whole(0, u64::MAX), "Seed of the generator that varies timers; read when the plugin starts.";
+    TuneAtStart seed: u64 = "1", Whole(0, u64::MAX), "Seed of the generator that varies timers; read when the plugin starts.";
 }
 
 /// From the text of a configuration file or a command to the type of the field.
@@ -246,7 +248,7 @@ impl Spec {
 
     /// Is it an option of the node, or known to `revenue-config` only?
     pub fn in_manifest(&self) -> bool {
-        self.scope != Scope::Tune
+        !matches!(self.scope, Scope::Tune | Scope::TuneAtStart)
     }
 
     /// Does `setconfig` change it?
@@ -256,7 +258,12 @@ impl Spec {
 
     /// Does `revenue-config set` change it?
     pub fn is_tunable(&self) -> bool {
-        matches!(self.scope, Scope::Live | Scope::Tune)
+        matches!(self.scope, Scope::Live | Scope::Tune | Scope::TuneAtStart)
+    }
+
+    /// Does a change count before the plugin starts again?
+    pub fn is_live(&self) -> bool {
+        !matches!(self.scope, Scope::Start | Scope::TuneAtStart)
     }
 }
 
@@ -383,7 +390,7 @@ pub fn manual() -> String {
             Scope::Start => "start",
             Scope::Node => "node",
             Scope::Live => "live",
-            Scope::Tune => "tune",
+            Scope::Tune | Scope::TuneAtStart => "tune",
         };
         let later = spec.later.map(|feature| format!(" *Not in use yet: {feature}.*")).unwrap_or_default();
         let aliases = spec.aliases.iter().map(|a| format!("`{a}`")).collect::<Vec<_>>().join(", ");

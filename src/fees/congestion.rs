@@ -51,7 +51,7 @@ pub(super) fn stage(memory: &mut Memory, i: &FeeInputs, why: &mut Vec<Reason>) -
         Some(before) if used > threshold && i.now >= before.stepped.plus_secs(STEP_SECS) => raised(before, i.now),
         Some(before) => before,
         None => {
-            let start = i.published();
+            let start = memory.standing(i);
             raised(Episode { since: i.now, stepped: i.now, start, fee: start }, i.now)
         }
     };

@@ -10,6 +10,8 @@ use crate::domain::{Channel, Ppm, Time};
 /// A small difference is worth telling if it lasts:
 const SMALL: f64 = 0.02;
 const PATIENCE_HOURS: f64 = 12.0;
+/// Urgent changes a day: two steps take congestion to its bound, and it may come back more than once.
+const URGENT_A_DAY: u32 = 6;
 
 /// A target that has differed in one direction since some time.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,14 +23,11 @@ pub(super) struct Pending {
 
 /// The fee to ask, and whether to tell it now.
 pub(super) fn stage(memory: &mut Memory, i: &FeeInputs, target: Ppm, why: &mut Vec<Reason>) -> (Ppm, Action) {
-    let published = i.published();
-    if memory.episode.is_none() && has_newcomer(i) {
-        why.push(reason(i, published, Verdict::Align));
-        return (published, Action::Set { urgent: false });
-    }
-    let difference = relative(published, target);
+    let target = to_follow(memory, i).unwrap_or(target);
+    let difference = relative(memory.standing(i), target);
     memory.pending = pending(memory.pending, i.now, target, difference);
     let verdict = verdict(memory, i, difference);
+    let reason = reason(memory, i, target, verdict);
     let action = match verdict {
         Verdict::Publish | Verdict::PublishSmall | Verdict::Align | Verdict::Woken => Action::Set { urgent: false },
         Verdict::Urgent => Action::Set { urgent: true },
@@ -38,21 +37,40 @@ pub(super) fn stage(memory: &mut Memory, i: &FeeInputs, target: Ppm, why: &mut V
         remember(memory, i.now, target);
     }
     memory.woken &= action == Action::Keep && verdict == Verdict::OverBudget;
-    why.push(reason(i, target, verdict));
+    why.push(reason);
     (target, action)
 }
 
-fn reason(i: &FeeInputs, target: Ppm, verdict: Verdict) -> Reason {
-    let (published, Updates { ordinary, urgent }) = (i.published(), i.updates);
-    let difference = relative(published, target);
-    Reason::Gossip { published, target, difference, ordinary, urgent, per_day: i.tuning.updates_per_day, verdict }
+fn reason(memory: &Memory, i: &FeeInputs, target: Ppm, verdict: Verdict) -> Reason {
+    let (published, Updates { ordinary, urgent }) = (memory.standing(i), i.updates);
+    let (difference, per_day) = (relative(published, target), i.tuning.updates_per_day);
+    let in_force = memory.dry().map(|_| i.published());
+    Reason::Gossip { published, in_force, target, difference, ordinary, urgent, per_day, verdict }
 }
 
-/// Has a channel joined those that have a price? It gets the same at once, and the others stay as they are: the changes of
-/// today were theirs, and beside a dear channel a new one at the node's default would be drained first.
-fn has_newcomer(i: &FeeInputs) -> bool {
+/// The fee that somebody has set and that not all channels with the peer have yet. It needs no budget: it is not our change, and
+/// until then payments go by the cheaper channel.
+fn to_follow(memory: &Memory, i: &FeeInputs) -> Option<Ppm> {
+    memory.held_fee(i).filter(|held| memory.is_apart(i, *held))
+}
+
+/// The fee that all channels with the peer get because one has just joined those that have a price: theirs, as far as it is
+/// within bounds. The changes of today were theirs, and beside a dear channel a new one at the node's default would be drained
+/// first.
+pub(super) fn joined(memory: &Memory, i: &FeeInputs, why: &mut Vec<Reason>) -> Option<f64> {
+    let fee = memory.standing(i);
+    has_newcomer(memory, i).then(|| {
+        why.push(Reason::Joined { fee });
+        fee.as_f64()
+    })
+}
+
+fn has_newcomer(memory: &Memory, i: &FeeInputs) -> bool {
     let new = |c: &Channel| i.memory.is_some_and(|m| !m.knows(&c.channel_id));
-    i.channels.iter().any(|c| !new(c)) && i.channels.iter().any(|c| new(c) && c.ours.ppm != i.published())
+    memory.episode.is_none()
+        && memory.held_fee(i).is_none()
+        && i.channels.iter().any(|c| !new(c))
+        && i.channels.iter().any(|c| new(c) && c.ours.ppm != memory.standing(i))
 }
 
 fn relative(published: Ppm, target: Ppm) -> f64 {
@@ -69,10 +87,11 @@ fn pending(before: Option<Pending>, now: Time, target: Ppm, difference: f64) -> 
 }
 
 fn verdict(memory: &Memory, i: &FeeInputs, difference: f64) -> Verdict {
-    let apart = i.channels.iter().any(|c| c.ours.ppm != i.published());
+    let apart = memory.is_apart(i, memory.standing(i));
     let urgent = urgent(memory, i, difference);
     let waited = memory.pending.is_some_and(|p| i.now.hours_since(p.since) >= PATIENCE_HOURS);
     let wish = match () {
+        () if has_newcomer(memory, i) || to_follow(memory, i).is_some() => return Verdict::Align,
         () if difference == 0.0 && !apart => return Verdict::Same,
         () if urgent.is_some_and(|most| i.updates.urgent < most) => return Verdict::Urgent,
         () if urgent.is_none() && memory.is_held() => return Verdict::Held,
@@ -86,17 +105,18 @@ fn verdict(memory: &Memory, i: &FeeInputs, difference: f64) -> Verdict {
 }
 
 /// How many urgent changes a day are allowed now, if this is an urgent matter: congestion and the way back from it, a floor
-/// that the Vegas reflex has raised above the fee, and a fee outside the operator's limits. The last one is kept for the way
-/// back, so that a jammer cannot leave us standing at four times the price; there is always one for the way there.
+/// that the Vegas reflex has raised above the fee, and a fee outside the operator's limits. Ways back are bounded by the ways
+/// there, so that a jammer can neither keep the price where it was nor leave us standing at four times of it.
 fn urgent(memory: &Memory, i: &FeeInputs, difference: f64) -> Option<u32> {
-    let all = i.tuning.updates_per_day.max(2);
-    let back = memory.asked.is_some_and(|a| a.congested && a.fee == i.published());
+    let most = i.tuning.updates_per_day.max(URGENT_A_DAY);
+    let standing = memory.standing(i);
+    let back = memory.asked.is_some_and(|a| a.congested && a.fee == standing);
     match () {
-        () if memory.episode.is_some() => Some(all - 1),
-        () if back => Some(all),
+        () if memory.episode.is_some() => Some(most),
+        () if back => Some(u32::MAX),
         () if memory.is_held() => None,
-        () if i.is_outside_limits() => Some(all - 1),
-        () if floor::is_raised_above(i) && difference >= i.tuning.hysteresis => Some(all - 1),
+        () if i.is_outside_limits(standing) => Some(most),
+        () if floor::is_raised_above(i, standing) && difference >= i.tuning.hysteresis => Some(most),
         () => None,
     }
 }
@@ -105,8 +125,9 @@ fn urgent(memory: &Memory, i: &FeeInputs, difference: f64) -> Option<u32> {
 /// no new change.
 fn remember(memory: &mut Memory, now: Time, target: Ppm) {
     memory.pending = None;
-    let asked = Asked { at: now, fee: target, congested: memory.episode.is_some() };
-    if memory.asked.is_some_and(|a| (a.fee, a.congested) == (asked.fee, asked.congested)) {
+    let asked = Asked { at: now, fee: target, congested: memory.episode.is_some(), dry: false, forced: false };
+    // A fee of congestion that a new channel gets as well is congestion's still.
+    if memory.asked.is_some_and(|a| a.fee == asked.fee && (a.congested || !asked.congested)) {
         return;
     }
     memory.asked = Some(asked);

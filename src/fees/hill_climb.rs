@@ -145,9 +145,6 @@ pub(super) fn stage(memory: &mut Memory, i: &FeeInputs, why: &mut Vec<Reason>) -
     let told = memory.pending.is_none() && memory.asked.is_none_or(|a| a.fee == i.published());
     let mut climb = memory.climb.take().map_or_else(|| Climb::new(i), Climb::within_reason);
     climb.block.marked |= memory.is_congested();
-    if climb.is_held() && !memory.is_congested() {
-        climb.centre = tidy(blocks::asked(i));
-    }
     climb.base = base_rate(i);
     climb.purse.observe(i);
     climb.tilt.follow(i.bid().map(|_| i.local_share()), i.now);

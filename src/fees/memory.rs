@@ -1,6 +1,8 @@
 //! What is remembered of one peer from one decision to the next, and what an operator's orders do to it. Plain values that
 //! survive JSON; the step that made them saves them.
 
+use std::borrow::Cow;
+
 use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -8,8 +10,8 @@ use serde_json::{Value, json};
 use super::congestion::Episode;
 use super::gossip::Pending;
 use super::hill_climb::Climb;
-use super::{FeeInputs, Learner, Reason, tidy};
-use crate::domain::{ChannelId, Ppm, Time};
+use super::{FeeInputs, Learner, Reason, reason, tidy};
+use crate::domain::{Channel, ChannelId, Ppm, Time};
 
 /// What is remembered from one decision to the next; the step that made it saves it, by [`saved`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,6 +40,12 @@ pub(super) struct Asked {
     pub(super) fee: Ppm,
     /// The fee is one of congestion's.
     pub(super) congested: bool,
+    /// Nobody was asked: it was a dry run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) dry: bool,
+    /// An operator wanted it although it is outside the limits.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) forced: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,6 +62,30 @@ impl Memory {
     /// Has somebody set the fee lately?
     pub(super) fn is_held(&self) -> bool {
         self.climb.as_ref().is_some_and(Climb::is_held)
+    }
+
+    /// What is published; in a dry run what would be.
+    pub(super) fn standing(&self, i: &FeeInputs) -> Ppm {
+        self.dry().unwrap_or_else(|| i.published())
+    }
+
+    /// What all channels with the peer would have, were this not a dry run.
+    pub(super) fn dry(&self) -> Option<Ppm> {
+        self.asked.filter(|a| a.dry).map(|a| a.fee)
+    }
+
+    /// Do channels with the peer have other fees than this?
+    pub(super) fn is_apart(&self, i: &FeeInputs, fee: Ppm) -> bool {
+        match self.dry() {
+            Some(dry) => dry != fee,
+            None => i.channels.iter().any(|c| c.ours.ppm != fee),
+        }
+    }
+
+    /// The fee that somebody else set last, while it is held. Limits that an operator draws more narrowly hold for it, too.
+    pub(super) fn held_fee(&self, i: &FeeInputs) -> Option<Ppm> {
+        let within = |a: Asked| if a.forced { a.fee } else { a.fee.clamp(i.tuning.bottom(), i.tuning.top()) };
+        self.asked.filter(|_| self.is_held() && !self.is_congested()).map(within)
     }
 
     /// Is the published fee, or the one to be published, congestion's?
@@ -128,17 +160,19 @@ pub(super) fn recall(i: &FeeInputs, why: &mut Vec<Reason>) -> Memory {
         memory.begin_again(i.now);
     }
     if let Some((before, found)) = changed_by_others(&memory, i) {
-        why.push(Reason::TakenOver { before, found });
-        memory = taken_over(Some(&memory), found, i.now);
+        let holds = found.clamp(i.tuning.bottom(), i.tuning.top());
+        why.push(Reason::TakenOver { before, found, holds: Some(holds) });
+        memory = taken_over(Some(&memory), holds, i.now);
     }
     memory.channels = i.channels.iter().map(|c| Known { id: c.channel_id, fee: c.ours.ppm }).collect();
     memory
 }
 
-/// The fee that was there at the last decision, and the one that somebody has set since. A change that we asked for and that
+/// The fee that was there at the last decision, and the one that somebody has set since: of several channels whoever changed
+/// one has set the peer's fee, and the largest speaks where two were changed. A change that we asked for and that
 /// was never made (a refusal, a dry run) leaves the fee as it was, and that is nobody's opinion.
 fn changed_by_others(memory: &Memory, i: &FeeInputs) -> Option<(Ppm, Ppm)> {
-    let asked = memory.asked.map(|a| a.fee);
+    let asked = memory.asked.filter(|a| !a.dry).map(|a| a.fee);
     let before = |id: &ChannelId| memory.channels.iter().find(|k| k.id == *id).map(|k| k.fee);
     i.channels
         .iter()
@@ -148,11 +182,18 @@ fn changed_by_others(memory: &Memory, i: &FeeInputs) -> Option<(Ppm, Ppm)> {
         .map(|(_, before, found)| (before, found))
 }
 
+/// An operator has set `fee` on `channels`, which are all that route to the peer; `forced`: although it is outside the limits.
+pub fn set_by_hand(memory: Option<&Memory>, channels: &[&Channel], fee: Ppm, forced: bool, now: Time) -> Memory {
+    let memory = taken_over(memory, fee, now);
+    let channels = channels.iter().map(|c| Known { id: c.channel_id, fee }).collect();
+    Memory { channels, asked: memory.asked.map(|a| Asked { forced, ..a }), ..memory }
+}
+
 /// An operator, or another program, has set `fee`: it holds for at least one block, and then the climb goes on from there.
 pub fn taken_over(memory: Option<&Memory>, fee: Ppm, now: Time) -> Memory {
     let memory = memory.cloned().unwrap_or_else(|| Memory::blank(now));
     Memory {
-        asked: Some(Asked { at: now, fee, congested: false }),
+        asked: Some(Asked { at: now, fee, congested: false, dry: false, forced: false }),
         pending: None,
         episode: None,
         woken: false,
@@ -171,6 +212,19 @@ pub fn woken(memory: &Memory, now: Time) -> Memory {
     memory
 }
 
+/// In a dry run nobody is told what was decided: the next decisions go on as if it had been.
+pub fn untold(memory: Memory) -> Memory {
+    Memory { asked: memory.asked.map(|a| Asked { dry: true, ..a }), ..memory }
+}
+
+/// The dry run is over: what was only recorded was never asked for.
+pub fn in_earnest(memory: &Memory) -> Cow<'_, Memory> {
+    match memory.dry() {
+        Some(_) => Cow::Owned(Memory { asked: None, ..memory.clone() }),
+        None => Cow::Borrowed(memory),
+    }
+}
+
 /// What the learner believes and is about to do; `None` before the first decision.
 pub fn learner(memory: &Memory) -> Option<Learner> {
     memory.climb.as_ref().map(|climb| climb.learner(memory.seen_until))
@@ -178,14 +232,16 @@ pub fn learner(memory: &Memory) -> Option<Learner> {
 
 /// What `revenue-fee-debug` shows of a peer.
 pub fn debug(memory: &Memory) -> Value {
-    json!({
+    let mut shown = json!({
         "seen_until": memory.seen_until.to_string(),
         "asked": memory.asked.map(|a| json!({
-            "at": a.at.to_string(), "fee_ppm": a.fee, "congested": a.congested,
+            "at": a.at.to_string(), "fee_ppm": a.fee, "congested": a.congested, "dry_run": a.dry,
         })),
         "sendable_share": memory.sendable,
         "pending": memory.pending,
         "congestion": memory.episode,
         "hill_climb": memory.climb.as_ref().map(|climb| climb.debug(memory.seen_until)),
-    })
+    });
+    reason::dated(&mut shown);
+    shown
 }

@@ -17,6 +17,8 @@ mod scarcity;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_bounds;
+#[cfg(test)]
 mod tests_market;
 mod tilt;
 pub mod vegas;
@@ -24,7 +26,7 @@ pub mod vegas;
 use crate::domain::{Channel, Msat, PeerId, Ppm, Time};
 
 pub use hill_climb::Learner;
-pub use memory::{Memory, Saved, debug, learner, recalled, saved, taken_over, woken};
+pub use memory::{Memory, Saved, debug, in_earnest, learner, recalled, saved, set_by_hand, taken_over, untold, woken};
 pub use plan::{Bid, Plan, PlanInputs, Planned, plan};
 pub use reason::{Phase, Reason, Slots, Verdict, in_words, summary, told};
 
@@ -126,9 +128,19 @@ pub fn decide(i: &FeeInputs) -> FeeDecision {
         Some(fee) => fee,
         None => scarcity::stage(&memory, i, learned, &mut why),
     };
+    let wanted = gossip::joined(&memory, i, &mut why).unwrap_or(wanted);
     let fee = ceiling::stage(i, floor::stage(i, wanted, &mut why), &mut why);
     let (target, action) = gossip::stage(&mut memory, i, fee, &mut why);
     FeeDecision { peer: i.peer, target, action, why, memory }
+}
+
+impl FeeDecision {
+    /// The same with the account of the reflex, which was made for the whole node before, in its place.
+    pub fn with_vegas(mut self, vegas: Reason) -> FeeDecision {
+        let place = self.why.iter().position(|reason| reason.stage() == "hill_climb").unwrap_or(0);
+        self.why.insert(place, vegas);
+        self
+    }
 }
 
 impl Tuning {
@@ -156,9 +168,9 @@ impl FeeInputs<'_> {
         speaker.map_or(self.tuning.bottom(), |c| c.ours.ppm)
     }
 
-    /// Has the operator drawn the limits more narrowly since the fee was set?
-    fn is_outside_limits(&self) -> bool {
-        !(self.tuning.bottom()..=self.tuning.top()).contains(&self.published())
+    /// Has the operator drawn the limits more narrowly since this fee was set?
+    fn is_outside_limits(&self, fee: Ppm) -> bool {
+        !(self.tuning.bottom()..=self.tuning.top()).contains(&fee)
     }
 
     fn local(&self) -> f64 {

@@ -8,6 +8,9 @@ use serde_json::Value;
 
 use crate::domain::{Ppm, Time};
 
+/// Names under which moments are kept.
+const MOMENTS: [&str; 4] = ["at", "since", "stepped", "until"];
+
 /// One stage's account of itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "stage", rename_all = "snake_case")]
@@ -22,12 +25,24 @@ pub enum Reason {
     TakenOver {
         before: Ppm,
         found: Ppm,
+        /// The same within the operator's limits; `None` in decisions of earlier versions.
+        #[serde(default)]
+        holds: Option<Ppm>,
     },
     Congestion {
         /// Share of outgoing slots; `None`: a channel does not tell its limit.
         used: Option<f64>,
         threshold: f64,
         slots: Slots,
+    },
+    /// The node-wide reflex on dear block space; the floor is multiplied with what it says.
+    Vegas {
+        enabled: bool,
+        /// Sat per 1,000 virtual bytes; `None`: unknown.
+        sat_per_kvb: Option<u64>,
+        average_24h: Option<f64>,
+        intensity: f64,
+        multiplier: f64,
     },
     HillClimb {
         phase: Phase,
@@ -62,10 +77,21 @@ pub enum Reason {
         before: f64,
         after: f64,
     },
+    /// A channel has joined those with the peer: it gets their fee.
+    Joined {
+        fee: Ppm,
+    },
     Floor {
         min: Ppm,
         /// On-chain cost over expected volume; `None`: the price of block space is unknown.
         chain: Option<f64>,
+        /// What that was computed from: the price of block space, our channels with the peer, and what they carry in a year.
+        #[serde(default)]
+        sat_per_kvb: Option<u64>,
+        #[serde(default)]
+        opened: u32,
+        #[serde(default)]
+        msat_a_year: f64,
         multiplier: f64,
         floor: Ppm,
         before: f64,
@@ -77,7 +103,11 @@ pub enum Reason {
         after: Ppm,
     },
     Gossip {
+        /// In a dry run: what would be by now.
         published: Ppm,
+        /// What the node charges, where a dry run is ahead of it.
+        #[serde(default)]
+        in_force: Option<Ppm>,
         target: Ppm,
         /// Relative to what is published.
         difference: f64,
@@ -134,13 +164,20 @@ impl Reason {
             Reason::ByHand { .. } => "by_hand",
             Reason::TakenOver { .. } => "taken_over",
             Reason::Congestion { .. } => "congestion",
+            Reason::Vegas { .. } => "vegas",
             Reason::HillClimb { .. } => "hill_climb",
             Reason::Bid { .. } => "bid",
             Reason::Scarcity { .. } => "scarcity",
+            Reason::Joined { .. } => "joined",
             Reason::Floor { .. } => "floor",
             Reason::Ceiling { .. } => "ceiling",
             Reason::Gossip { .. } => "gossip",
         }
+    }
+
+    /// Is there a change that only the budget holds back?
+    pub fn waits_for_budget(&self) -> bool {
+        matches!(self, Reason::Gossip { verdict: Verdict::OverBudget, .. })
     }
 
     /// How much it mattered for the number: 0 where a stage let its input pass.
@@ -148,6 +185,7 @@ impl Reason {
         match self {
             Reason::TakenOver { .. } => 7,
             Reason::Congestion { slots: Slots::Congested { .. }, .. } => 6,
+            Reason::Joined { .. } => 6,
             Reason::Ceiling { max, before, .. } if *before > max.as_f64() + 0.5 => 5,
             Reason::Floor { before, after, .. } if after > before => 4,
             Reason::Scarcity { factor, .. } if *factor > 1.0 => 3,
@@ -177,11 +215,28 @@ pub fn told(why: &[Reason]) -> serde_json::Result<String> {
     serde_json::to_string(why)
 }
 
+/// Moments as dates, where memories and stages keep milliseconds.
+pub(super) fn dated(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(dated),
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                match field.as_i64().filter(|_| MOMENTS.contains(&name.as_str())) {
+                    Some(moment) => *field = Time(moment).to_string().into(),
+                    None => dated(field),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
 /// What [`told`] wrote, with each stage also in words, as `text`. A stage of another version keeps its numbers and has no words.
 pub fn in_words(told: &str) -> serde_json::Result<Vec<Value>> {
     let mut stages: Vec<Value> = serde_json::from_str(told)?;
     for stage in &mut stages {
         let text = Reason::deserialize(&*stage).map(|reason| reason.to_string());
+        dated(stage);
         if let (Value::Object(numbers), Ok(text)) = (stage, text) {
             numbers.insert("text".to_owned(), text.into());
         }
@@ -194,10 +249,15 @@ impl fmt::Display for Reason {
         match self {
             Reason::ByHand { fee } => write!(f, "set to {fee} by hand"),
             Reason::FirstSeen { fee } => write!(f, "priced for the first time: starts at {fee}"),
-            Reason::TakenOver { before, found } => {
-                write!(f, "somebody changed {before} to {found}: it holds for a block and is the new centre")
-            }
+            Reason::TakenOver { before, found, holds } => match holds.filter(|holds| holds != found) {
+                None => write!(f, "somebody changed {before} to {found}: it holds for a block and is the new centre"),
+                Some(limit) => {
+                    write!(f, "somebody changed {before} to {found}, outside the limits: {limit} holds for a block")
+                }
+            },
+            Reason::Joined { fee } => write!(f, "a channel has joined: the others with the peer are at {fee}"),
             Reason::Congestion { used, threshold, slots } => congestion(f, *used, *threshold, *slots),
+            Reason::Vegas { .. } => self.vegas(f),
             Reason::HillClimb { .. } => self.hill_climb(f),
             Reason::Bid { mu, cost, bid, local, tilt } => {
                 write!(f, "balance is worth {mu:.0} ppm, a forward costs {cost:.0}: the plan asks {bid:.0}; ")?;
@@ -215,11 +275,7 @@ impl fmt::Display for Reason {
                     ),
                 }
             }
-            Reason::Floor { min, chain, multiplier, floor, before, after } => {
-                let chain = chain.map_or("on-chain cost unknown".to_owned(), |c| format!("on-chain cost {c:.1} ppm"));
-                let verdict = if after > before { "raises" } else { "lets pass" };
-                write!(f, "floor {floor} (minimum {min}, {chain}, x {multiplier:.2}) {verdict} {before:.0} ppm")
-            }
+            Reason::Floor { .. } => self.floor(f),
             Reason::Ceiling { max, before, .. } if *before > max.as_f64() + 0.5 => {
                 write!(f, "ceiling {max} cuts {before:.0} ppm")
             }
@@ -242,6 +298,36 @@ fn congestion(f: &mut fmt::Formatter<'_>, used: Option<f64>, threshold: f64, slo
 }
 
 impl Reason {
+    fn vegas(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Reason::Vegas { enabled, sat_per_kvb, average_24h, intensity, multiplier } = self else { return Ok(()) };
+        if !enabled {
+            return write!(f, "the Vegas reflex is off");
+        }
+        let known = |price: Option<f64>| price.map_or("unknown".to_owned(), |price| format!("{price:.0}"));
+        let (now, average) = (known(sat_per_kvb.map(|price| price as f64)), known(*average_24h));
+        write!(f, "block space costs {now} sat per 1,000 vbytes (average of 24 hours: {average}): ")?;
+        write!(f, "intensity {intensity:.2}, floors x {multiplier:.2}")
+    }
+
+    fn floor(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Reason::Floor { min, chain, sat_per_kvb, opened, msat_a_year, multiplier, floor, before, after } = self
+        else {
+            return Ok(());
+        };
+        write!(f, "floor {floor} (minimum {min}, ")?;
+        match (chain, sat_per_kvb) {
+            (None, _) => write!(f, "on-chain cost unknown")?,
+            (Some(chain), None) => write!(f, "on-chain cost {chain:.1} ppm")?,
+            (Some(chain), Some(price)) => write!(
+                f,
+                "on-chain cost {chain:.1} ppm for {opened} opened by us at {price} sat per 1,000 vbytes and {:.0} sat a year",
+                msat_a_year / 1000.0
+            )?,
+        }
+        let verdict = if after > before { "raises" } else { "lets pass" };
+        write!(f, ", x {multiplier:.2}) {verdict} {before:.0} ppm")
+    }
+
     fn hill_climb(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Reason::HillClimb { phase, centre, delta, earns_most, run_out, events, exposure, until, fee } = self else {
             return Ok(());
@@ -264,10 +350,14 @@ impl Reason {
     }
 
     fn gossip(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Reason::Gossip { published, target, difference, ordinary, urgent, per_day, verdict } = self else {
+        let Reason::Gossip { published, in_force, target, difference, ordinary, urgent, per_day, verdict } = self
+        else {
             return Ok(());
         };
         let percent = difference * 100.0;
+        if let Some(real) = in_force {
+            write!(f, "dry run (the node charges {real}): ")?;
+        }
         match verdict {
             Verdict::Same => write!(f, "{published} is published already"),
             Verdict::Publish => write!(f, "publish {published} -> {target} ({percent:+.1} %)"),
@@ -280,8 +370,8 @@ impl Reason {
             }
             Verdict::OverBudget => write!(
                 f,
-                "keep {published}: {target} ({percent:+.1} %) waits, {ordinary} ordinary and {urgent} urgent changes \
-                 of {per_day} a day are used"
+                "keep {published}: {target} ({percent:+.1} %) waits, {ordinary} of {per_day} changes a day are used, and \
+                 {urgent} urgent ones"
             ),
             Verdict::Held => write!(f, "keep {published}: it was set by hand"),
         }

@@ -107,18 +107,23 @@ impl Ledger {
         rows.iter().map(fee_row).map(|row| row.map(|(_, row)| row)).collect()
     }
 
-    /// Changes that the node confirmed, or may have made, per channel, since `since`; dry ones count too. What a
-    /// clock that was wrong dated after `now` does not.
-    pub async fn changes_since(&self, since: Time, now: Time) -> anyhow::Result<HashMap<ChannelId, ChangeCount>> {
+    /// Changes that the node confirmed, or may have made, per channel, since `since`; with `dry` also those that it was not told
+    /// of. What a clock that was wrong dated after `now` does not count.
+    pub async fn changes_since(
+        &self,
+        since: Time,
+        now: Time,
+        dry: bool,
+    ) -> anyhow::Result<HashMap<ChannelId, ChangeCount>> {
         let mut reader = self.reader().await?;
         // By itself SQLite would read all changes there ever were, in the order of the groups.
         let rows: Vec<(ChannelId, u32, u32)> = many(
             reader.conn(),
             "SELECT json_array(hex(channel_id), ordinary, urgent) AS line FROM
                  (SELECT channel, SUM(NOT urgent) AS ordinary, SUM(urgent) AS urgent FROM changes INDEXED BY changes_at
-                  WHERE at BETWEEN ? AND ? AND outcome IN (1, 2, 4) GROUP BY channel)
+                  WHERE at BETWEEN ? AND ? AND (outcome IN (1, 4) OR outcome = 2 AND ?) GROUP BY channel)
              CROSS JOIN channels ON channels.id = channel",
-            &[Cell::Int(since.0), Cell::Int(now.0)],
+            &[Cell::Int(since.0), Cell::Int(now.0), Cell::Int(i64::from(dry))],
         )
         .await?;
         Ok(rows.into_iter().map(|(id, ordinary, urgent)| (id, ChangeCount { ordinary, urgent })).collect())

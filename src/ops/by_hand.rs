@@ -2,8 +2,8 @@
 
 use anyhow::Context;
 
-use super::Ops;
 use super::publish::Orders;
+use super::{FeeOutcome, Ops};
 use crate::domain::{Channel, ChannelId, NodeView, PeerId, Ppm, Scid, Time};
 use crate::fees;
 use crate::ledger::FeeOutcomeKind;
@@ -20,6 +20,18 @@ pub struct SetFeeAnswer {
     pub dry: bool,
     /// Other channels with the same peer that got the same fee.
     pub together_with: Vec<Scid>,
+}
+
+/// What `revenue-wake-all` brought about, in channels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WakeAnswer {
+    pub woken: usize,
+    /// They got another fee; in a dry run they would have.
+    pub moved: usize,
+    /// They wait for the budget of a day.
+    pub waiting: usize,
+    /// The node refused, or did not answer.
+    pub failed: usize,
 }
 
 /// Why an order was not carried out; the text says what to do instead.
@@ -50,16 +62,23 @@ impl Ops {
         answer(channel, &channels, &kinds, ppm)
     }
 
-    /// Makes every channel act at its next decision, whatever it was waiting for, and decides at once. Returns how many
-    /// channels were woken.
-    pub async fn wake_all(&self) -> anyhow::Result<usize> {
+    /// Ends every channel's waiting for a block or for a difference that is worth gossip, and decides at once. The budget of
+    /// changes a day holds all the same.
+    pub async fn wake_all(&self) -> anyhow::Result<WakeAnswer> {
         self.sync().await?;
         let _turn = self.turn.lock().await;
         let now = self.clock.now();
         let memories = self.take_memories().await?;
         let woken = memories.iter().map(|(peer, memory)| (*peer, fees::woken(memory, now))).collect();
         self.record_fees(now, memories, woken, &[]).await?;
-        Ok(self.fee_step().await?.len())
+        let outcomes = self.fee_step().await?;
+        let count = |which: &dyn Fn(&FeeOutcome) -> bool| outcomes.iter().filter(|outcome| which(outcome)).count();
+        Ok(WakeAnswer {
+            woken: outcomes.len(),
+            moved: count(&|outcome| matches!(outcome.kind, FeeOutcomeKind::Set | FeeOutcomeKind::Dry)),
+            waiting: count(&|outcome| outcome.waits),
+            failed: count(&|outcome| matches!(outcome.kind, FeeOutcomeKind::Failed | FeeOutcomeKind::Ordered)),
+        })
     }
 
     /// The peer of a channel that an operator named in any of the ways that the node understands.
@@ -100,7 +119,8 @@ impl Ops {
         let in_force = kinds.iter().all(|kind| matches!(kind, FeeOutcomeKind::Kept | FeeOutcomeKind::Set));
         if let (true, Some(first)) = (in_force, channels.first()) {
             let memories = self.take_memories().await?;
-            let held = fees::taken_over(memories.get(&first.peer), ppm, now);
+            let forced = !(options.min_fee_ppm..=options.max_fee_ppm).contains(&ppm.0);
+            let held = fees::set_by_hand(memories.get(&first.peer), channels, ppm, forced, now);
             self.record_fees(now, memories, vec![(first.peer, held)], &[]).await?;
         }
         Ok(kinds)

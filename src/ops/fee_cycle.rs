@@ -1,5 +1,6 @@
 //! The fee step: look at every channel, decide its fee, set what changed, remember why.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use super::publish::Orders;
 use super::{FeeOutcome, Flows, Ops};
 use crate::domain::units::to_u64_rounded;
 use crate::domain::{Channel, ChannelId, NodeView, PeerId, Ppm, Time};
-use crate::fees::{self, Bid, FeeDecision, FeeInputs, Market, Memory, Observed, Tuning, Updates};
+use crate::fees::{self, Action, Bid, FeeDecision, FeeInputs, Market, Memory, Observed, Reason, Tuning, Updates};
 use crate::flow::traffic::traffic_index;
 use crate::ledger::{ChangeCount, Demand, FeeRow, MemoryRow, Reputation};
 use crate::options::Options;
@@ -30,6 +31,7 @@ pub(super) struct Scene {
     pub(super) view: Arc<NodeView>,
     options: Arc<Options>,
     pub(super) market: Market,
+    vegas: Reason,
     pub(super) memories: HashMap<PeerId, Memory>,
     observed: HashMap<PeerId, Observed>,
     flows: Flows,
@@ -54,7 +56,8 @@ impl Ops {
         for (peer, channels) in scene.view.priced_by_peer() {
             let decision = scene.decide(peer, &channels, plan.bid(&peer), &tuning);
             orders.add(now, &channels, &decision, scene.options.dry_run)?;
-            memories.push((peer, decision.memory));
+            let dry = scene.options.dry_run && decision.action != Action::Keep;
+            memories.push((peer, if dry { fees::untold(decision.memory) } else { decision.memory }));
         }
         // Before anything is done it is written down: whoever stops us in between finds the order, and not a fee of nobody's.
         self.record_fees(now, scene.memories, memories, &orders.rows).await.context("recording the decisions")?;
@@ -67,16 +70,16 @@ impl Ops {
         self.settle_unheard(&view).await.context("finding out what came of earlier orders")?;
         let memories = self.take_memories().await?;
         // None of these waits for another: on a large node each takes a while.
-        let (market, observed, flows, changes) = tokio::try_join!(
+        let ((market, vegas), observed, flows, changes) = tokio::try_join!(
             self.market(&view, &options),
             self.observe(&view, &memories, options.enable_reputation),
             self.flows(),
-            self.ledger.changes_since(now.plus_hours(-BUDGET_HOURS), now),
+            self.ledger.changes_since(now.plus_hours(-BUDGET_HOURS), now, options.dry_run),
         )?;
-        Ok(Scene { view, options, market, memories, observed, flows, changes })
+        Ok(Scene { view, options, market, vegas, memories, observed, flows, changes })
     }
 
-    async fn market(&self, view: &NodeView, options: &Options) -> anyhow::Result<Market> {
+    async fn market(&self, view: &NodeView, options: &Options) -> anyhow::Result<(Market, Reason)> {
         let mut amounts = self.ledger.recent_amounts(AMOUNTS).await?;
         amounts.sort_unstable();
         let from = view.now.plus_hours(-TRAFFIC_HOURS);
@@ -87,12 +90,9 @@ impl Ops {
             Some(feerate) => Some(feerate.sat_per_kvb),
             None => self.feerate_lately(view.now).await?.map(to_u64_rounded),
         };
-        Ok(Market {
-            amounts,
-            traffic: traffic_index(&hours, first, view.now),
-            floor_multiplier: self.vegas(view, options).await?,
-            sat_per_kvb,
-        })
+        let traffic = traffic_index(&hours, first, view.now);
+        let (floor_multiplier, vegas) = self.vegas(view, options).await?;
+        Ok((Market { amounts, traffic, floor_multiplier, sat_per_kvb }, vegas))
     }
 
     /// What is remembered of each peer. A memory that this version cannot read is an error, not a fresh start: it was
@@ -168,6 +168,10 @@ impl Ops {
 
 impl Scene {
     fn decide(&self, peer: PeerId, channels: &[&Channel], bid: Option<&Bid>, tuning: &Tuning) -> FeeDecision {
+        let memory = self.memories.get(&peer).map(|memory| match self.options.dry_run {
+            true => Cow::Borrowed(memory),
+            false => fees::in_earnest(memory),
+        });
         let nothing = Observed { from: self.view.now, to: self.view.now, ..Observed::default() };
         let flows = || channels.iter().filter_map(|channel| self.flows.get(&channel.channel_id));
         let count = |of: fn(&ChangeCount) -> u32| {
@@ -182,10 +186,11 @@ impl Scene {
             observed: self.observed.get(&peer).unwrap_or(&nothing),
             market: &self.market,
             updates: Updates { ordinary: count(|c| c.ordinary), urgent: count(|c| c.urgent) },
-            memory: self.memories.get(&peer),
+            memory: memory.as_deref(),
             bid,
             tuning,
         })
+        .with_vegas(self.vegas.clone())
     }
 }
 

@@ -17,7 +17,7 @@ use std::sync::{Arc, PoisonError};
 
 use tokio::sync::{Mutex, watch};
 
-pub use by_hand::{OrderError, SetFeeAnswer};
+pub use by_hand::{OrderError, SetFeeAnswer, WakeAnswer};
 pub use fee_cycle::tuning;
 pub use jobs::{Job, JobReport, Jobs};
 pub use publish::FeeOutcome;

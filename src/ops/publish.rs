@@ -20,6 +20,8 @@ pub struct FeeOutcome {
     pub new: Ppm,
     pub kind: FeeOutcomeKind,
     pub summary: String,
+    /// A change is wanted and has to wait for the budget of a day.
+    pub waits: bool,
 }
 
 /// Decisions on their way to the node, one a channel, and in the same order how operators call these channels.
@@ -27,6 +29,7 @@ pub struct FeeOutcome {
 pub(super) struct Orders {
     pub(super) rows: Vec<FeeRow>,
     scids: Vec<Option<Scid>>,
+    waits: Vec<bool>,
 }
 
 impl Orders {
@@ -64,6 +67,7 @@ impl Orders {
         (fee, set, dry): (Ppm, bool, bool),
         why: &[Reason],
     ) -> anyhow::Result<()> {
+        let waits = why.iter().any(Reason::waits_for_budget);
         let (summary, why) = (fees::summary(why), fees::told(why)?);
         for channel in channels {
             let outcome = match (set && channel.ours.ppm != fee, dry) {
@@ -72,6 +76,7 @@ impl Orders {
                 (true, false) => FeeOutcomeKind::Ordered,
             };
             self.scids.push(channel.scid);
+            self.waits.push(waits);
             self.rows.push(FeeRow {
                 channel: channel.channel_id,
                 peer: channel.peer,
@@ -89,7 +94,8 @@ impl Orders {
     }
 
     pub(super) fn outcomes(self) -> Vec<FeeOutcome> {
-        let outcome = |(row, scid): (FeeRow, Option<Scid>)| FeeOutcome {
+        let outcome = |((row, scid), waits): ((FeeRow, Option<Scid>), bool)| FeeOutcome {
+            waits,
             channel: row.channel,
             scid,
             peer: row.peer,
@@ -98,7 +104,7 @@ impl Orders {
             kind: row.outcome,
             summary: row.summary,
         };
-        self.rows.into_iter().zip(self.scids).map(outcome).collect()
+        self.rows.into_iter().zip(self.scids).zip(self.waits).map(outcome).collect()
     }
 }
 

@@ -231,7 +231,7 @@ impl Ops {
 fn tunable(name: &str) -> Result<&'static Spec, OrderError> {
     let spec = find(name)?;
     match spec.scope {
-        Scope::Live | Scope::Tune => Ok(spec),
+        Scope::Live | Scope::Tune | Scope::TuneAtStart => Ok(spec),
         Scope::Start => {
             let how = "change it in the node's configuration and start the plugin again";
             Err(OptionError::Immutable { key: spec.key, how }.into())

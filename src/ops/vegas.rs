@@ -4,6 +4,7 @@ use anyhow::Context;
 
 use super::Ops;
 use crate::domain::{NodeView, Time};
+use crate::fees::Reason;
 use crate::fees::vegas::{self, VegasInputs, VegasState};
 use crate::options::Options;
 
@@ -13,8 +14,8 @@ const NOTE: &str = "vegas";
 const AVERAGE_HOURS: f64 = 24.0;
 
 impl Ops {
-    /// One step of the reflex; answers what floors are multiplied with.
-    pub(super) async fn vegas(&self, view: &NodeView, options: &Options) -> anyhow::Result<f64> {
+    /// One step of the reflex; answers what floors are multiplied with, and why.
+    pub(super) async fn vegas(&self, view: &NodeView, options: &Options) -> anyhow::Result<(f64, Reason)> {
         let average_24h = self.feerate_lately(view.now).await?;
         let sat_per_kvb = view.feerate.map(|feerate| feerate.sat_per_kvb);
         let state = self.vegas_state().await?;
@@ -30,7 +31,8 @@ impl Ops {
         if let Some(price) = sat_per_kvb {
             self.ledger.record_feerate(view.now, price).await?;
         }
-        Ok(state.multiplier())
+        let (enabled, intensity, multiplier) = (inputs.enabled, state.intensity, state.multiplier());
+        Ok((multiplier, Reason::Vegas { enabled, sat_per_kvb, average_24h, intensity, multiplier }))
     }
 
     /// Mean price of block space over a day, sat per 1,000 virtual bytes; `None`: nothing was recorded.

@@ -29,7 +29,7 @@ pub(super) const COMMAND: Command = Command {
         (
             "options[]",
             "`list`: `key`, `option`, `value`, `default`, `source` (`default`, `config`, `setconfig`, `override`), `live` \
-             (can it be changed here?), `allowed`, `doc`, `not_in_use_yet` (the feature that it waits for, or null).",
+             (does a change count before the plugin starts again? `list-mutable` says what is changed here), `allowed`, `doc`, `not_in_use_yet` (the feature that it waits for, or null).",
         ),
         ("mutable_keys[], count", "`list-mutable`: the keys that `set` takes."),
         ("version", "Grows with every change that is made here."),
@@ -130,7 +130,7 @@ fn list(rows: &[SettingRow], version: i64) -> Value {
             "value": row.value,
             "default": defaults.get(spec),
             "source": row.source.name(),
-            "live": spec.is_tunable(),
+            "live": spec.is_live(),
             "allowed": spec.allowed.describe(),
             "doc": spec.doc,
             "not_in_use_yet": spec.later,
@@ -168,7 +168,9 @@ mod tests {
             (&row("base_fee_msat")["value"], &row("base_fee_msat")["default"]),
             (&json!("keep"), &json!("keep"))
         );
-        assert_eq!((&row("db_path")["live"], &row("dry_run")["live"]), (&json!(false), &json!(false)));
+        let live = |key: &str| row(key)["live"].as_bool().unwrap();
+        assert!(live("dry_run") && live("min_fee_ppm") && live("gossip_hysteresis"), "setconfig counts at once, too");
+        assert!(!live("db_path") && !live("seed"), "both are read at the start");
     }
 
     #[test]

@@ -33,7 +33,11 @@ pub(super) const COMMAND: Command = Command {
             "channel_id, peer_id, decided_at, fee_ppm, target_ppm, outcome, urgent, manual, text",
             "With channel: the same of that channel.",
         ),
-        ("stages[]", "With channel, in order: `stage`, `text`, and the numbers that it looked at."),
+        (
+            "stages[]",
+            "With channel, in order: `stage`, `text`, and the numbers that it looked at; moments are dates in UTC. A dry run that is \
+             ahead of the node's fee says in the stage `gossip` what is `in_force`.",
+        ),
         (
             "learner.belief",
             "With channel: `theta_ppm` (the fee at which half of the payers are gone) and `kappa` (how abruptly \
@@ -92,6 +96,9 @@ fn config(options: &Options) -> Value {
         "gossip_hysteresis": options.gossip_hysteresis,
         "htlc_congestion_threshold": options.htlc_congestion_threshold,
         "vegas_reflex": options.vegas_reflex,
+        "vegas_decay": options.vegas_decay,
+        "enable_reputation": options.enable_reputation,
+        "base_fee_msat": options.base_fee_msat.map_or_else(|| json!("keep"), |base| json!(base)),
         "scarcity_pricing": options.scarcity_pricing,
         "scarcity_threshold": options.scarcity_threshold,
         "dry_run": options.dry_run,

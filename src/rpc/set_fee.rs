@@ -27,7 +27,8 @@ pub(super) const COMMAND: Command = Command {
         ("success", "true."),
         ("channel", "The channel as it was asked for."),
         ("channel_id", "Its short channel id."),
-        ("fee_ppm, new_fee_ppm", "The rate in force."),
+        ("fee_ppm, new_fee_ppm", "The rate in force: in a dry run still the one before."),
+        ("asked_fee_ppm", "The rate that was asked for."),
         ("old_fee_ppm", "The rate before."),
         (
             "together_with[]",
@@ -55,14 +56,16 @@ async fn run(ops: Arc<Ops>, args: Args) -> Answer {
 
 fn shape(asked: &str, set: &SetFeeAnswer) -> Value {
     let name = set.scid.map_or_else(|| set.channel.to_string(), |scid| scid.to_string());
+    let in_force = if set.dry { set.old } else { set.new };
     let verb = if set.dry { "would go" } else { "went" };
     let mut answer = json!({
         "status": "success",
         "success": true,
         "channel": asked,
         "channel_id": name,
-        "fee_ppm": set.new,
-        "new_fee_ppm": set.new,
+        "fee_ppm": in_force,
+        "new_fee_ppm": in_force,
+        "asked_fee_ppm": set.new,
         "old_fee_ppm": set.old,
         "together_with": set.together_with,
         "dry_run": set.dry,
@@ -100,6 +103,8 @@ mod tests {
         set.together_with = vec![Scid(1)];
         let advised = shape("0x0x0", &set);
         assert_eq!(advised["warning_together"], "0x0x1 with the same peer got the same fee");
+        assert_eq!((&plain["new_fee_ppm"], &plain["asked_fee_ppm"]), (&json!(20), &json!(20)));
+        assert_eq!((&advised["new_fee_ppm"], &advised["asked_fee_ppm"]), (&json!(10), &json!(20)));
         assert_eq!(advised["message"], "the fee of 0x0x0 would go from 10 ppm to 20 ppm");
     }
 }

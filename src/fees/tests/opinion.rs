@@ -56,9 +56,10 @@ fn a_fee_set_by_hand_on_one_of_two_channels_holds() {
     s.updates = Updates::default();
     s.memory = Some(taken_over(s.memory.as_ref(), Ppm(500), s.now));
     s.channels[0].ours.ppm = Ppm(500);
-    for _ in 0..20 {
+    for cycle in 0..20 {
         let decision = s.decide();
-        assert_eq!(decision.action, Action::Keep);
+        let follows = if cycle == 0 { Action::Set { urgent: false } } else { Action::Keep };
+        assert_eq!((decision.target, decision.action), (Ppm(500), follows));
         assert!(!decision.why.iter().any(|r| r.stage() == "taken_over"), "{:?}", decision.why);
         s = s.next(&decision);
     }

@@ -36,10 +36,12 @@ async fn changes_stay_for_ever_and_decisions_until_the_next() {
         let memories = [MemoryRow { peer: peer(1), memory: format!("{{\"round\":{secs}}}"), learned }];
         ledger.record_fees(at(secs), &memories, &[fee(1, one, at(secs)), fee(2, two, at(secs))]).await.unwrap();
     }
-    let changes = ledger.changes_since(at(0), at(100)).await.unwrap();
+    let changes = ledger.changes_since(at(0), at(100), true).await.unwrap();
     assert_eq!(changes[&cid(1)], ChangeCount { ordinary: 2, urgent: 0 });
     assert_eq!(changes[&cid(2)], ChangeCount { ordinary: 0, urgent: 2 });
-    assert_eq!(ledger.changes_since(at(1), at(100)).await.unwrap()[&cid(1)].ordinary, 1);
+    assert_eq!(ledger.changes_since(at(1), at(100), true).await.unwrap()[&cid(1)].ordinary, 1);
+    let told = ledger.changes_since(at(0), at(100), false).await.unwrap();
+    assert_eq!(told[&cid(2)], ChangeCount { ordinary: 0, urgent: 1 }, "what was dry the network never heard of");
     assert_eq!(ledger.last_decisions().await.unwrap()[&cid(2)], fee(2, FeeOutcomeKind::Kept, at(30)));
     let recent = ledger.recent_changes(3).await.unwrap();
     let expected = [
