@@ -130,6 +130,13 @@ async fn waking_tells_who_moved_and_who_waits_for_the_budget() {
     let free = 8 - used.values().filter(|count| count.ordinary >= 2).count();
     assert!(again.moved <= free && again.woken == 8 && again.failed == 0, "{again:?}, {used:?}");
     assert!(again.moved + again.waiting <= 8, "{again:?}");
+    // What is told of each channel in short agrees with the node.
+    let (now, fees) = (stage.clock_now(), stage.fees());
+    for line in stage.ops.fee_lines().await.unwrap() {
+        assert_eq!(line.in_force, Some(fees[&line.last.row.channel]), "{}", line.last.row.summary);
+        assert!(line.since.is_none_or(|since| since <= now), "{}", line.last.row.summary);
+        assert!(!line.last.row.summary.contains("waits") || line.waits.is_some(), "{}", line.last.row.summary);
+    }
 }
 
 #[tokio::test]

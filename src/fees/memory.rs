@@ -230,6 +230,11 @@ pub fn learner(memory: &Memory) -> Option<Learner> {
     memory.climb.as_ref().map(|climb| climb.learner(memory.seen_until))
 }
 
+/// When this fee was asked for, or found to be somebody else's; `None`: neither, or not known any more.
+pub fn asked_at(memory: &Memory, fee: Ppm) -> Option<Time> {
+    memory.asked.filter(|a| a.fee == fee && !a.dry).map(|a| a.at)
+}
+
 /// What `revenue-fee-debug` shows of a peer.
 pub fn debug(memory: &Memory) -> Value {
     let mut shown = json!({

@@ -210,6 +210,14 @@ pub fn summary(why: &[Reason]) -> String {
     parts.join("; ")
 }
 
+/// Why nothing was set, in words, if something is to be set later; from what [`told`] wrote.
+pub fn waits(told: &str) -> Option<String> {
+    let stages: Vec<Value> = serde_json::from_str(told).ok()?;
+    let gossip = Reason::deserialize(stages.last()?).ok()?;
+    let later = |verdict| matches!(verdict, Verdict::TooSmall { .. } | Verdict::OverBudget | Verdict::Held);
+    matches!(gossip, Reason::Gossip { verdict, .. } if later(verdict)).then(|| gossip.to_string())
+}
+
 /// All stages as JSON for the ledger: each with its numbers, from which [`in_words`] makes the sentences.
 pub fn told(why: &[Reason]) -> serde_json::Result<String> {
     serde_json::to_string(why)

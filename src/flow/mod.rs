@@ -70,12 +70,21 @@ fn days(inputs: &FlowInputs) -> impl Iterator<Item = &DaySum> {
     inputs.days.iter().filter(|d| u64::from(d.age_days) < inputs.window_days)
 }
 
+/// What is left of a day's weight on the day after.
+pub fn daily_decay(window_days: u64) -> f64 {
+    weight(window_days, 1.0)
+}
+
+fn weight(window_days: u64, age: f64) -> f64 {
+    let half_life = window_days as f64 / 2.0;
+    0.5_f64.powf(age / half_life)
+}
+
 /// Out and in, msat a day, with a weight that halves every half window. Divided by the weights of all days of the window:
 /// a day without rows is a day without traffic. A channel younger than the window is therefore rated low until it is as
 /// old as the window; the other choice, to begin at its first row, would call one lucky forward a busy channel.
 fn daily_rates(inputs: &FlowInputs) -> (f64, f64) {
-    let half_life = inputs.window_days as f64 / 2.0;
-    let weight = |age: f64| 0.5_f64.powf(age / half_life);
+    let weight = |age: f64| weight(inputs.window_days, age);
     let whole: f64 = (0..inputs.window_days).map(|age| weight(age as f64)).sum();
     let (out, into) = days(inputs).fold((0.0, 0.0), |(out, into), day| {
         let w = weight(f64::from(day.age_days));

@@ -21,7 +21,9 @@ pub use by_hand::{OrderError, SetFeeAnswer, WakeAnswer};
 pub use fee_cycle::tuning;
 pub use jobs::{Job, JobReport, Jobs};
 pub use publish::FeeOutcome;
-pub use reports::{AnalysisReport, Breaker, ChannelReport, FeeDebugReport, FeeReport, StatusReport, below_target};
+pub use reports::{
+    AnalysisReport, Breaker, ChannelReport, FeeDebugReport, FeeLine, FeeReport, StatusReport, below_target,
+};
 pub use settings::{SettingChange, SettingRow, Settings};
 pub use sync::SyncReport;
 

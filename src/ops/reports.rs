@@ -8,7 +8,7 @@ use anyhow::Context;
 use serde_json::Value;
 
 use super::{Job, JobReport, Ops, OrderError};
-use crate::domain::{Channel, Flow, Identity, NodeView, PeerId, Scid, Time};
+use crate::domain::{Channel, Flow, FlowClass, Identity, NodeView, Ppm, Scid, Time};
 use crate::fees;
 use crate::flow::{self, FlowInputs};
 
@@ -45,6 +45,18 @@ pub struct ChannelReport {
 pub struct FeeReport {
     pub scid: Option<Scid>,
     pub row: FeeRow,
+}
+
+/// The last decision on one channel in short, with what else is known of it.
+pub struct FeeLine {
+    pub last: FeeReport,
+    /// The fee in force after the decision, and since when; `None`: that is not known.
+    pub in_force: Option<Ppm>,
+    pub since: Option<Time>,
+    /// Why a change has to wait.
+    pub waits: Option<String>,
+    pub flow: Option<FlowClass>,
+    pub learner: Option<String>,
 }
 
 /// What `revenue-analyze` tells of one channel, as of now.
@@ -120,12 +132,28 @@ impl Ops {
     }
 
     /// The last decision on each channel, newest first.
-    pub async fn last_decisions(&self) -> anyhow::Result<Vec<FeeReport>> {
+    pub async fn fee_lines(&self) -> anyhow::Result<Vec<FeeLine>> {
         let view = self.last_view();
-        let rows = self.ledger.last_decisions().await?;
-        let mut reports: Vec<_> = rows.into_values().map(|row| named(row, view.as_deref())).collect();
-        reports.sort_by_key(|report| (Reverse(report.row.at), report.scid, report.row.channel));
-        Ok(reports)
+        let (memories, flows) = (self.memories().await?, self.ledger.flows().await?);
+        let line = |row: FeeRow| {
+            let in_force = match row.outcome {
+                FeeOutcomeKind::Set => Some(row.new),
+                FeeOutcomeKind::Ordered => None,
+                FeeOutcomeKind::Kept | FeeOutcomeKind::Dry | FeeOutcomeKind::Failed => Some(row.old),
+            };
+            let memory = memories.get(&row.peer);
+            FeeLine {
+                in_force,
+                since: in_force.zip(memory).and_then(|(fee, memory)| fees::asked_at(memory, fee)),
+                waits: fees::waits(&row.why),
+                flow: flows.get(&row.channel).map(|(_, flow)| flow.class),
+                learner: memory.and_then(fees::learner).map(|learner| learner.to_string()),
+                last: named(row, view.as_deref()),
+            }
+        };
+        let mut lines: Vec<_> = self.ledger.last_decisions().await?.into_values().map(line).collect();
+        lines.sort_by_key(|FeeLine { last, .. }| (Reverse(last.row.at), last.scid, last.row.channel));
+        Ok(lines)
     }
 
     /// The last decision on one channel, stage by stage.
@@ -148,12 +176,6 @@ impl Ops {
             learner,
             memory: memory.map_or(Value::Null, fees::debug),
         })
-    }
-
-    /// Each peer's learner in one line.
-    pub async fn learners(&self) -> anyhow::Result<HashMap<PeerId, String>> {
-        let memories = self.memories().await?;
-        Ok(memories.iter().filter_map(|(peer, memory)| Some((*peer, fees::learner(memory)?.to_string()))).collect())
     }
 
     async fn channels_of(&self, view: Option<&NodeView>) -> anyhow::Result<Vec<ChannelReport>> {

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::{Answer, Args, Command, date, rounded};
 use crate::domain::units::to_u64_rounded;
 use crate::domain::{ChannelId, Flow, FlowClass};
+use crate::flow::daily_decay;
 use crate::ops::{AnalysisReport, Ops};
 
 pub(super) const COMMAND: Command = Command {
@@ -32,7 +33,8 @@ pub(super) const COMMAND: Command = Command {
             "analysis",
             "With channel: `channel_id` (short channel id), `full_channel_id`, `peer_id`, `state` and `class`, `flow_ratio` and \
              `net` ((out - in) / (out + in)), `sats_in` and `sats_out` (within the window), `daily_volume` (sats, recent days \
-             weighted more), `turnover` (share of the capacity a day), `below_target`, `velocity`, `confidence`, \
+             weighted more), `turnover` (share of the capacity a day), `below_target`, `velocity`, `flow_multiplier` (`null`: no fee is multiplied by a flow), `ema_decay` (what is left of \
+             a day's weight on the day after), `confidence`, \
              `forward_count`, `last_forward`, `analysis_window_days`, `capacity`, `our_balance`, `active_htlcs` (outgoing), \
              `max_htlcs`, `is_congested`, `htlc_min`, `htlc_max` (msat).",
         ),
@@ -95,6 +97,8 @@ fn one(name: &str, report: &AnalysisReport) -> Value {
             "turnover": rounded(flow.turnover),
             "below_target": report.below_target,
             "velocity": rounded(flow.velocity),
+            "flow_multiplier": null,
+            "ema_decay": rounded(daily_decay(report.window_days)),
             "confidence": rounded(flow.confidence),
             "forward_count": flow.forwards,
             "last_forward": date(flow.last_forward),

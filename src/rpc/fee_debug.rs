@@ -1,13 +1,12 @@
 //! `revenue-fee-debug`: why each fee is what it is.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{Answer, Args, Command, date};
-use crate::domain::PeerId;
-use crate::ops::{FeeDebugReport, FeeReport, Ops};
+use super::{Answer, Args, Command, date, rounded};
+use crate::domain::{FlowClass, Time};
+use crate::ops::{FeeDebugReport, FeeLine, FeeReport, Ops};
 use crate::options::Options;
 
 pub(super) const COMMAND: Command = Command {
@@ -25,10 +24,18 @@ pub(super) const COMMAND: Command = Command {
         (
             "channels[]",
             "Without channel, newest first: `channel_id`, `peer_id`, `decided_at`, `fee_ppm` (before), `target_ppm`, \
-             `outcome` (`kept`, `set`, `dry-run`, `failed`), `urgent`, `manual`, `text` (the decision in one line), `learner` (what \
-             the peer's learner believes and does, in one line).",
+             `outcome` (`kept`, `set`, `dry-run`, `failed`; `unknown`: the node was told and has not answered, the next look tells), \
+             `urgent`, `manual`, `text` (the decision in one line), `learner` (what \
+             the peer's learner believes and does, in one line); `status` (`waiting_time` while a change has to wait for a block, a day \
+             or a larger difference, otherwise `ready`) and `skip_reason` (what it waits for, or `null`), `flow_state`, \
+             `last_broadcast_fee_ppm` (the fee in force) and `hours_since_update` (since it was asked for, or found to be somebody else's; `null`: not known). \
+             `is_sleeping`, `forwards_since_update` and `last_revenue_rate` are `null`: pricing knows no such thing.",
         ),
-        ("summary", "Without channel: `total`, and how many of each outcome."),
+        (
+            "summary",
+            "Without channel: `total`, how many of each outcome, and how many are `ready` or `waiting_time`; `sleeping` and \
+             `waiting_forwards` are `null`.",
+        ),
         (
             "channel_id, peer_id, decided_at, fee_ppm, target_ppm, outcome, urgent, manual, text",
             "With channel: the same of that channel.",
@@ -83,7 +90,7 @@ async fn run(ops: Arc<Ops>, args: Args) -> Answer {
     let (now, options) = (ops.now().secs(), ops.settings().now());
     let frame = json!({ "timestamp": now, "config": config(&options) });
     match args.text("channel_id")? {
-        None => Ok(merged(frame, all(&ops.last_decisions().await?, &ops.learners().await?))),
+        None => Ok(merged(frame, all(&ops.fee_lines().await?, ops.now()))),
         Some(name) => Ok(merged(frame, one(&ops.fee_debug(&name).await?))),
     }
 }
@@ -105,19 +112,40 @@ fn config(options: &Options) -> Value {
     })
 }
 
-fn all(reports: &[FeeReport], learners: &HashMap<PeerId, String>) -> Value {
-    let with_learner = |report: &FeeReport| merged(line(report), json!({ "learner": learners.get(&report.row.peer) }));
-    let count = |outcome: &str| reports.iter().filter(|report| report.outcome() == outcome).count();
+fn all(lines: &[FeeLine], now: Time) -> Value {
+    let count = |outcome: &str| lines.iter().filter(|line| line.last.outcome() == outcome).count();
+    let waiting = lines.iter().filter(|line| line.waits.is_some()).count();
     json!({
-        "channels": reports.iter().map(with_learner).collect::<Vec<_>>(),
+        "channels": lines.iter().map(|line| in_short(line, now)).collect::<Vec<_>>(),
         "summary": {
-            "total": reports.len(),
+            "total": lines.len(),
             "kept": count("kept"),
             "set": count("set"),
             "dry_run": count("dry-run"),
             "failed": count("failed"),
+            "unknown": count("unknown"),
+            "ready": lines.len() - waiting,
+            "waiting_time": waiting,
+            "sleeping": null,
+            "waiting_forwards": null,
         },
     })
+}
+
+/// What other versions showed and this one does not know or have is `null`.
+fn in_short(line: &FeeLine, now: Time) -> Value {
+    let more = json!({
+        "learner": line.learner,
+        "status": if line.waits.is_some() { "waiting_time" } else { "ready" },
+        "skip_reason": line.waits,
+        "flow_state": line.flow.map(FlowClass::name),
+        "last_broadcast_fee_ppm": line.in_force,
+        "hours_since_update": line.since.map(|since| rounded(now.hours_since(since))),
+        "is_sleeping": null,
+        "forwards_since_update": null,
+        "last_revenue_rate": null,
+    });
+    merged(self::line(&line.last), more)
 }
 
 fn one(report: &FeeDebugReport) -> Value {

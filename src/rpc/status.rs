@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::{Answer, Args, Command, date, rounded};
+use crate::flow::daily_decay;
 use crate::ops::{ChannelReport, FeeReport, Job, JobReport, LedgerCheck, Ops, Settings, StatusReport, below_target};
 use crate::options::Options;
 
@@ -25,13 +26,14 @@ pub(super) const COMMAND: Command = Command {
             "Channels that route, by class: `channel_id` (short channel id), `peer_id`, `state` (`source`, `sink`, \
              `balanced`, `idle`; `unknown` before the first analysis), `flow_ratio` ((out - in) / (out + in), -1 to 1), \
              `sats_in` and `sats_out` (within the flow window; like all numbers of the flow `null` before the channel's first analysis), `fees_earned_msat` (by forwards out, since the channel is known), `capacity`, `local_sats`, `fee_ppm`, `updated_at`, \
-             `confidence` (0 to 1), `velocity` (change of `flow_ratio` a day), `turnover` (share of the capacity that moves \
+             `confidence` (0 to 1), `velocity` (change of `flow_ratio` a day), `flow_multiplier` (`null`: no fee is \
+             multiplied by a flow), `ema_decay` (what is left of a day's weight on the day after), `turnover` (share of the capacity that moves \
              in a day), `forward_count` (within the window), `below_target`.",
         ),
         (
             "recent_fee_changes[]",
             "The last 10, newest first: `id`, `channel_id`, `peer_id`, `old_fee_ppm`, `new_fee_ppm`, `reason`, `manual`, \
-             `outcome` (`set`, `dry-run`, `failed`), `timestamp`.",
+             `outcome` (`set`, `dry-run`, `failed`; `unknown`: the node has not answered), `timestamp`.",
         ),
         ("recent_rebalances[]", "Empty until the plugin rebalances."),
         ("warnings[]", "Sentences about what is not as it should be; empty: all is well."),
@@ -120,6 +122,8 @@ fn channel_state(report: &ChannelReport, options: &Options) -> Value {
         "updated_at": report.flow.as_ref().map(|(at, _)| at.secs()),
         "confidence": flow.map(|flow| rounded(flow.confidence)),
         "velocity": flow.map(|flow| rounded(flow.velocity)),
+        "flow_multiplier": null,
+        "ema_decay": rounded(daily_decay(options.flow_window_days)),
         "turnover": flow.map(|flow| rounded(flow.turnover)),
         "forward_count": flow.map(|flow| flow.forwards),
         "below_target": flow.map(|flow| below_target(flow, options)),
