@@ -148,7 +148,7 @@ async fn one_silent_group_of_calls_blocks_no_other() {
     assert_eq!(breaker(&status, "channels"), "closed");
     let status = status_when(&mut plugin, |status| status["jobs"]["fees"]["runs"].as_u64() > Some(0));
     assert_eq!(status["jobs"]["fees"]["last_error"], Value::Null, "fees are decided without the feerate");
-    assert!(status["warnings"].to_string().contains("feerates"), "{status:#}");
+    assert!(status["warnings"].to_string().contains("asked for the price of block space"), "{status:#}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
