@@ -8,6 +8,8 @@ mod speaker;
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use replay::{Answer, Socket};
@@ -149,6 +151,23 @@ async fn one_silent_group_of_calls_blocks_no_other() {
     let status = status_when(&mut plugin, |status| status["jobs"]["fees"]["runs"].as_u64() > Some(0));
     assert_eq!(status["jobs"]["fees"]["last_error"], Value::Null, "fees are decided without the feerate");
     assert!(status["warnings"].to_string().contains("asked for the price of block space"), "{status:#}");
+}
+
+/// Its history was read once; then the node is silent about its forwards, also when the plugin starts again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_list_of_forwards_blocks_no_fees() {
+    let silent = Arc::new(AtomicBool::new(false));
+    let switch = silent.clone();
+    let socket =
+        node_but(move |method| (method == "listforwards" && switch.load(Ordering::SeqCst)).then_some(Answer::Silence));
+    let mut plugin = beside(&socket);
+    status_when(&mut plugin, |status| status["jobs"]["fees"]["runs"].as_u64() > Some(0));
+    silent.store(true, Ordering::SeqCst);
+    let woken = plugin.call("revenue-wake-all", json!([]));
+    assert_eq!(woken["result"]["status"], "ok", "{woken:#}");
+    let status = status_when(&mut plugin, |status| breaker(status, "forwards") == "open");
+    let warnings = status["warnings"].to_string();
+    assert!(warnings.contains("asked for its forwards") && warnings.contains("they are known up to"), "{status:#}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

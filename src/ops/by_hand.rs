@@ -53,7 +53,7 @@ impl Ops {
     /// Makes every channel act at its next decision, whatever it was waiting for, and decides at once. Returns how many
     /// channels were woken.
     pub async fn wake_all(&self) -> anyhow::Result<usize> {
-        self.sync().await?;
+        self.catch_up().await?;
         let _turn = self.turn.lock().await;
         let now = self.clock.now();
         let memories = self.take_memories().await?;
