@@ -28,7 +28,10 @@ const MAGIC: &[u8] = b"SQLite format 3\0";
 /// Why a ledger was not opened. The file is as it was.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    #[error("'{path}' is a SQLite file of another program; give another path in 'revenue-ops-db-path'")]
+    #[error(
+        "'{path}' is a SQLite file of another program (the older plugin of this name, in Python, keeps its database in \
+         ~/.lightning/revenue_ops.db too); move it away, or give another path in 'revenue-ops-db-path'"
+    )]
     NotOurs { path: String },
     #[error("'{path}' is not a SQLite file; give another path in 'revenue-ops-db-path'")]
     NotSqlite { path: String },
