@@ -52,8 +52,7 @@ const LADDER: [u32; 14] = [10, 25, 50, 75, 100, 150, 200, 300, 400, 600, 800, 1_
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let began = Instant::now();
     let outcome = play(&args).await?;
-    println!("{}", screen(&args, &outcome, began.elapsed().as_secs_f64()));
-    Ok(())
+    super::print(screen(&args, &outcome, began.elapsed().as_secs_f64()))
 }
 
 async fn play(args: &Args) -> anyhow::Result<Outcome> {
