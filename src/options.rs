@@ -282,9 +282,13 @@ impl Source {
 pub fn find(name: &str) -> Result<&'static Spec, OptionError> {
     let key = name.strip_prefix(PREFIX).unwrap_or(name).replace('-', "_");
     TABLE.iter().find(|spec| spec.key == key || spec.aliases.contains(&key.as_str())).ok_or_else(|| {
-        let nearest = TABLE.iter().map(|spec| spec.key).min_by_key(|known| edits(known, &key.to_ascii_lowercase()));
-        let near = |known: &&str| edits(known, &key.to_ascii_lowercase()) <= 4;
-        OptionError::Unknown { given: name.to_owned(), nearest: nearest.filter(near) }
+        let key = key.to_ascii_lowercase();
+        let spelled =
+            |spec: &'static Spec| std::iter::once(&spec.key).chain(spec.aliases).map(move |known| (spec.key, *known));
+        let nearest = TABLE.iter().flat_map(spelled).map(|(own, known)| (edits(known, &key), own)).min();
+        // Of a short word nearly every letter must be right: "all" is no misspelt "seed".
+        let near = nearest.filter(|(edits, _)| edits * 3 <= key.len());
+        OptionError::Unknown { given: name.to_owned(), nearest: near.filter(|_| !key.is_empty()).map(|(_, own)| own) }
     })
 }
 
@@ -435,6 +439,11 @@ mod tests {
         assert_eq!(error, "unknown option 'revenue-ops-min-fee-pm'; did you mean 'min_fee_ppm'?");
         let error = find("MIN_FEE_PPM").unwrap_err().to_string();
         assert_eq!(error, "unknown option 'MIN_FEE_PPM'; did you mean 'min_fee_ppm'?");
+        let error = find("ENABLE_VEGAS_REFLEX").unwrap_err().to_string();
+        assert_eq!(error, "unknown option 'ENABLE_VEGAS_REFLEX'; did you mean 'vegas_reflex'?");
+        for far in ["all", "", "fee", "revenue-ops-", "something"] {
+            assert_eq!(find(far).unwrap_err().to_string(), format!("unknown option '{far}'"));
+        }
     }
 
     #[test]

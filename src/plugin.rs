@@ -70,11 +70,7 @@ where
     let plugin = configured.start(seen).await?;
     tracing::info!("version {} starts; its ledger is '{}'", env!("CARGO_PKG_VERSION"), wiring.path.display());
     tokio::select! {
-        done = work(&wiring, &stage, events) => {
-            if let Err(error) = done {
-                tracing::error!("{error:#}; the plugin stops until that is done");
-            }
-        }
+        () = work(&wiring, &stage, events) => {}
         _ = stopped.wait_for(|stop| *stop) => {}
         _ = plugin.join() => {}
     }
@@ -192,12 +188,15 @@ where
 }
 
 /// From the node's first answer to its last: what runs as long as the plugin does.
-async fn work(wiring: &Wiring, stage: &watch::Sender<Stage>, events: mpsc::Receiver<Event>) -> anyhow::Result<()> {
+async fn work(wiring: &Wiring, stage: &watch::Sender<Stage>, events: mpsc::Receiver<Event>) {
     let mut backoff = Backoff::new(wiring.pace);
     let ops = loop {
         match open(wiring, stage).await {
             Ok(ops) => break Arc::new(ops),
-            Err(Trouble::Lasting(error)) => return Err(error.into()),
+            Err(Trouble::Lasting(error)) => {
+                drop(events);
+                return disable(stage, wiring, &error).await;
+            }
             Err(Trouble::Passing(error)) => {
                 tracing::warn!("not ready yet, trying again: {error:#}");
                 say(stage, wiring, format!("{error:#}"));
@@ -207,7 +206,15 @@ async fn work(wiring: &Wiring, stage: &watch::Sender<Stage>, events: mpsc::Recei
     };
     stage.send_replace(Stage::Ready(ops.clone()));
     live::run(ops, wiring.pace, events).await;
-    Ok(())
+}
+
+/// Whose ledger it is we know only after `init`, when it is too late to decline; and lightningd takes it for a crash if we leave, and
+/// goes down with us if we are important to it. So we stay, do nothing, and tell everybody who asks.
+async fn disable(stage: &watch::Sender<Stage>, wiring: &Wiring, error: &OpenError) {
+    let reason = format!("{error}; then start the plugin again");
+    tracing::error!("does nothing: {reason}");
+    stage.send_replace(Stage::Disabled { settings: wiring.settings.clone(), reason });
+    std::future::pending().await
 }
 
 /// Why the steps cannot begin.
@@ -236,7 +243,7 @@ async fn open(wiring: &Wiring, stage: &watch::Sender<Stage>) -> Result<Ops, Trou
         Ok(()) => Ok(ops),
         Err(error) => {
             ops.close().await;
-            Err(Trouble::Passing(error))
+            Err(OpenError::damage(&wiring.path, &error).map_or(Trouble::Passing(error), Trouble::Lasting))
         }
     }
 }

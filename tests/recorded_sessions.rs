@@ -8,8 +8,12 @@ mod speaker;
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use cl_revenue_ops::domain::{Identity, PeerId, Time};
+use cl_revenue_ops::ledger::Ledger;
 use replay::{Answer, Socket};
 use serde_json::{Value, json};
 use speaker::Plugin;
@@ -148,7 +152,80 @@ async fn one_silent_group_of_calls_blocks_no_other() {
     assert_eq!(breaker(&status, "channels"), "closed");
     let status = status_when(&mut plugin, |status| status["jobs"]["fees"]["runs"].as_u64() > Some(0));
     assert_eq!(status["jobs"]["fees"]["last_error"], Value::Null, "fees are decided without the feerate");
-    assert!(status["warnings"].to_string().contains("feerates"), "{status:#}");
+    assert!(status["warnings"].to_string().contains("asked for the price of block space"), "{status:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ledger_of_another_node_is_left_alone_and_whoever_asks_is_told() {
+    let socket = node();
+    let mut plugin = Plugin::start();
+    plugin.network_dir = socket.path().parent().unwrap().to_owned();
+    let folder = plugin.home.path().join("elsewhere");
+    let path = folder.join("ledger.db");
+    let other = Identity { node: PeerId([2; 33]), network: "regtest".to_owned() };
+    Ledger::open(&path, &other, Time::from_secs(1_700_000_000)).await.unwrap().close().await;
+    let before = std::fs::read(&path).unwrap();
+    assert_eq!(plugin.init(&[("db_path", path.to_str().unwrap())])["result"], json!({}));
+    let status = status_when(&mut plugin, |status| status["status"] == "disabled");
+    let reason = status["warnings"][0].as_str().unwrap();
+    assert!(reason.contains("belongs to node 0202") && reason.contains("revenue-ops-db-path"), "{reason}");
+    for (command, params) in [
+        ("revenue-analyze", json!([])),
+        ("revenue-wake-all", json!([])),
+        ("revenue-config", json!(["list"])),
+        ("revenue-fee-debug", json!([])),
+        ("revenue-set-fee", json!(["1x1x1", 5])),
+        ("setconfig", json!({ "config": "revenue-ops-min-fee-ppm", "val": "25" })),
+    ] {
+        let error = plugin.call(command, params)["error"].clone();
+        assert_eq!(
+            (&error["code"], &error["message"]),
+            (&json!(4002), &json!(format!("disabled: {reason}"))),
+            "{command}"
+        );
+    }
+    assert!(status["jobs"].as_object().unwrap().values().all(|job| job["next_run"].is_null()), "{status:#}");
+    assert!(plugin.child.try_wait().unwrap().is_none(), "lightningd would take its end for a crash");
+    assert!(socket.seen().iter().all(|(method, _)| method == "getinfo"), "{:?}", socket.seen());
+    assert_eq!((std::fs::read(&path).unwrap(), std::fs::read_dir(&folder).unwrap().count()), (before, 1));
+    plugin.send(&json!({ "jsonrpc": "2.0", "method": "shutdown", "params": {} }));
+    assert!(plugin.ends() < 2_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_ledger_is_called_damaged_and_not_tried_again() {
+    let socket = node();
+    let mut plugin = Plugin::start();
+    plugin.network_dir = socket.path().parent().unwrap().to_owned();
+    let path = plugin.home.path().join("ledger.db");
+    let owner = Identity { node: PeerId([2; 33]), network: "regtest".to_owned() };
+    Ledger::open(&path, &owner, Time::from_secs(1_700_000_000)).await.unwrap().close().await;
+    let mut bytes = std::fs::read(&path).unwrap();
+    // The header stays; the list of tables behind it is gone.
+    bytes[100..4_000].fill(0xff);
+    std::fs::write(&path, &bytes).unwrap();
+    plugin.init(&[("db_path", path.to_str().unwrap())]);
+    let status = status_when(&mut plugin, |status| status["status"] == "disabled");
+    let reason = status["warnings"][0].as_str().unwrap();
+    assert!(reason.contains("is damaged") && reason.contains("malformed") && !reason.contains("may read"), "{reason}");
+    assert_eq!(std::fs::read(&path).unwrap(), bytes);
+}
+
+/// Its history was read once; then the node is silent about its forwards, also when the plugin starts again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_list_of_forwards_blocks_no_fees() {
+    let silent = Arc::new(AtomicBool::new(false));
+    let switch = silent.clone();
+    let socket =
+        node_but(move |method| (method == "listforwards" && switch.load(Ordering::SeqCst)).then_some(Answer::Silence));
+    let mut plugin = beside(&socket);
+    status_when(&mut plugin, |status| status["jobs"]["fees"]["runs"].as_u64() > Some(0));
+    silent.store(true, Ordering::SeqCst);
+    let woken = plugin.call("revenue-wake-all", json!([]));
+    assert_eq!(woken["result"]["status"], "ok", "{woken:#}");
+    let status = status_when(&mut plugin, |status| breaker(status, "forwards") == "open");
+    let warnings = status["warnings"].to_string();
+    assert!(warnings.contains("asked for its forwards") && warnings.contains("they are known up to"), "{status:#}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

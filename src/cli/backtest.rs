@@ -47,8 +47,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let thin = Thin::of(&record, &believed);
     let played = if thin.is_none() { play_all(&args, &names, &record, &believed)? } else { Vec::new() };
     let report = Report { names, record: &record, thin, played };
-    println!("{}", if args.json { format!("{:#}", report.json()) } else { report.screen() });
-    Ok(())
+    super::print(if args.json { format!("{:#}", report.json()) } else { report.screen() })
 }
 
 fn rules(names: &[&str]) -> anyhow::Result<Vec<Box<dyn Rule>>> {

@@ -57,8 +57,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         let file = File::create(out).with_context(|| out.display().to_string())?;
         graph::write(&drawn, BufWriter::new(file)).with_context(|| out.display().to_string())?;
     }
-    println!("{}", screen(&map, &drawn));
-    Ok(())
+    super::print(screen(&map, &drawn))
 }
 
 fn screen(map: &Gossmap, drawn: &Drawn) -> String {

@@ -1,5 +1,4 @@
 //! The same program from a terminal. The one place that prints.
-#![expect(clippy::print_stdout, reason = "stdout belongs to the person at the terminal here")]
 
 mod backtest;
 mod contest;
@@ -12,8 +11,11 @@ mod simnode;
 mod simulate;
 mod tune;
 
+use std::fmt::Display;
+use std::io::{self, ErrorKind, Write as _};
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
 /// Prices a Lightning node's channels. lightningd starts it as a plugin; from a terminal it simulates.
@@ -51,5 +53,14 @@ pub async fn run() -> ExitCode {
             eprintln!("cl-revenue-ops: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Text and a line's end for whoever reads our output. A reader who has left (`| head`) has seen what he wanted: that is no failure.
+fn print(text: impl Display) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        done => done.context("writing what came of it"),
     }
 }

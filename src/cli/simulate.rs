@@ -90,10 +90,7 @@ pub(super) fn run(order: Order) -> anyhow::Result<()> {
         Order::Sweep(args) => sweep(&args),
         Order::Tune(args) => tune::run(&args),
         Order::Tape(args) => graph_tape::run(&args),
-        Order::List => {
-            println!("{}", list());
-            Ok(())
-        }
+        Order::List => super::print(list()),
     }
 }
 
@@ -184,14 +181,13 @@ impl Row {
 fn report(field: &Field, rows: &[Row]) -> anyhow::Result<()> {
     let json = || json!({ "set": field.set, "rows": rows.iter().map(|row| row.json(rows)).collect::<Vec<_>>() });
     match &field.json {
-        Some(path) if path.as_os_str() == "-" => println!("{:#}", json()),
+        Some(path) if path.as_os_str() == "-" => super::print(format!("{:#}", json())),
         Some(path) => {
             std::fs::write(path, format!("{:#}\n", json())).with_context(|| format!("writing {}", path.display()))?;
-            println!("{}", table(rows));
+            super::print(table(rows))
         }
-        None => println!("{}", table(rows)),
+        None => super::print(table(rows)),
     }
-    Ok(())
 }
 
 fn table(rows: &[Row]) -> Table {

@@ -53,8 +53,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         let best = steps.iter().map(|step| step.all).fold(0.0, f64::max);
         steps.iter().for_each(|step| step.show(rule[0].0.name, step.all >= best, &mut table));
     }
-    println!("{table}");
-    Ok(())
+    super::print(table)
 }
 
 fn rules(names: &str) -> anyhow::Result<Vec<&'static Named>> {

@@ -12,6 +12,8 @@ const WASH_OUT_HOURS: f64 = 3.0;
 const WASH_OUT_SHARE: f64 = 1.0 / 3.0;
 /// A block that could serve less than this share of its time has seen our balance, not the payers.
 const LEAST_EXPOSURE: f64 = 0.2;
+/// A block whose last hour is still to be read may end; the rest of it counts for the next.
+const UNKNOWN_HOURS: f64 = 1.0;
 /// Sat that a payment moves where no forward has been seen yet: the usual size on the network.
 const USUAL_AMOUNT_MSAT: f64 = 50_000_000.0;
 /// Amounts above this quantile count as if they were at it: one whale is not the market.
@@ -68,6 +70,12 @@ impl Block {
         self.hours = tidy(self.hours + hours);
         self.exposure = tidy(self.exposure + exposure);
         self.ln_fees = tidy(self.ln_fees + exposure * gossiped(i).max(MIN_FEE).ln());
+    }
+
+    /// Is it known who came, up to its end? Where the node does not tell its forwards nothing is tried and nothing concluded: that
+    /// nobody is known to have paid is not that nobody paid.
+    pub(super) fn is_known(&self, i: &FeeInputs) -> bool {
+        self.until.min(i.now).hours_since(i.observed.to) <= UNKNOWN_HOURS
     }
 
     /// What can be learned from the block, if anything.

@@ -151,7 +151,7 @@ pub(super) fn stage(memory: &mut Memory, i: &FeeInputs, why: &mut Vec<Reason>) -
     // While the peer is away, nothing is tried and nothing learned.
     if i.channels.iter().any(|c| c.connected) {
         climb.block.observe(&seen, i);
-        if i.now >= climb.block.until {
+        if i.now >= climb.block.until && climb.block.is_known(i) {
             let before = climb.centre;
             climb.turn(i, told);
             climb.follow_plan(before, i);

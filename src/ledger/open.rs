@@ -28,7 +28,10 @@ const MAGIC: &[u8] = b"SQLite format 3\0";
 /// Why a ledger was not opened. The file is as it was.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    #[error("'{path}' is a SQLite file of another program; give another path in 'revenue-ops-db-path'")]
+    #[error(
+        "'{path}' is a SQLite file of another program (the older plugin of this name, in Python, keeps its database in \
+         ~/.lightning/revenue_ops.db too); move it away, or give another path in 'revenue-ops-db-path'"
+    )]
     NotOurs { path: String },
     #[error("'{path}' is not a SQLite file; give another path in 'revenue-ops-db-path'")]
     NotSqlite { path: String },
@@ -41,9 +44,37 @@ pub enum OpenError {
     )]
     Newer { path: String, theirs: i64, ours: i64 },
     #[error(
+        "'{path}' is damaged: SQLite cannot make sense of it ({why}); put back a copy of it, or move it away together with the \
+         files of its name that end in -wal and -shm, and a new one is made from what the node still knows"
+    )]
+    Damaged { path: String, why: String },
+    #[error(
         "'{path}' cannot be opened: {why}; 'revenue-ops-db-path' must be a file that lightningd may read and write"
     )]
     Broken { path: String, why: String },
+}
+
+impl OpenError {
+    /// What SQLite says of a file that it cannot make sense of (SQLITE_CORRUPT) or that is none of its own (SQLITE_NOTADB). Asking again
+    /// does not help, and neither do permissions.
+    pub fn damage(path: &Path, error: &anyhow::Error) -> Option<OpenError> {
+        let told = error.chain().find_map(|cause| match cause.downcast_ref() {
+            Some(sqlx::Error::Database(told)) => Some(told),
+            _ => None,
+        })?;
+        let path = path.display().to_string();
+        // The lowest byte is the kind of trouble, the others tell more of it.
+        match told.code()?.parse::<u32>().ok()? & 0xff {
+            11 => Some(OpenError::Damaged { path, why: told.message().to_owned() }),
+            26 => Some(OpenError::NotSqlite { path }),
+            _ => None,
+        }
+    }
+
+    fn of(path: &Path, error: &anyhow::Error) -> OpenError {
+        let broken = || OpenError::Broken { path: path.display().to_string(), why: format!("{error:#}") };
+        OpenError::damage(path, error).unwrap_or_else(broken)
+    }
 }
 
 /// What is to be told apart before the file may be touched.
@@ -62,10 +93,10 @@ pub fn peek(path: &Path) -> Result<(), OpenError> {
 impl Ledger {
     pub async fn open(path: &Path, owner: &Identity, now: Time) -> Result<Ledger, OpenError> {
         let name = path.display().to_string();
-        let broken = |error: anyhow::Error| OpenError::Broken { path: name.clone(), why: format!("{error:#}") };
+        let broken = |error: anyhow::Error| OpenError::of(path, &error);
         match look_at(path, &name)? {
             Found::Nothing => create(path).map_err(|error| broken(error.into()))?,
-            Found::Sqlite => read_first(path, &name, owner).await?,
+            Found::Sqlite => read_first(path, owner).await?,
         }
         claim(path).await.map_err(|error| broken(error.into()))?;
         let mut conn = file(path)
@@ -80,7 +111,7 @@ impl Ledger {
             .await
             .map_err(|error| broken(error.into()))?;
         prepare(&mut conn, owner, now).await.map_err(broken)?;
-        is_owner(&mut conn, &name, owner).await?;
+        is_owner(&mut conn, path, owner).await?;
         let readers = readers(path).await.map_err(|error| broken(error.into()))?;
         Ok(Ledger::of(conn, Some(readers)))
     }
@@ -168,12 +199,9 @@ fn create(path: &Path) -> std::io::Result<()> {
 }
 
 /// Looks inside as at an immutable file: no lock, no log, no shared memory.
-async fn read_first(path: &Path, name: &str, owner: &Identity) -> Result<(), OpenError> {
-    let refused = |error: sqlx::Error| match &error {
-        // SQLITE_NOTADB
-        sqlx::Error::Database(e) if e.code().as_deref() == Some("26") => OpenError::NotSqlite { path: name.to_owned() },
-        _ => OpenError::Broken { path: name.to_owned(), why: error.to_string() },
-    };
+async fn read_first(path: &Path, owner: &Identity) -> Result<(), OpenError> {
+    let refused = |error: sqlx::Error| OpenError::of(path, &error.into());
+    let name = || path.display().to_string();
     let mut conn =
         SqliteConnectOptions::new().filename(path).read_only(true).immutable(true).connect().await.map_err(refused)?;
     let application: i32 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut conn).await.map_err(refused)?;
@@ -181,7 +209,7 @@ async fn read_first(path: &Path, name: &str, owner: &Identity) -> Result<(), Ope
         sqlx::query_scalar("SELECT name FROM sqlite_schema").fetch_all(&mut conn).await.map_err(refused)?;
     let has = |table: &str| tables.iter().any(|t| t == table);
     if application != APPLICATION_ID {
-        return if tables.is_empty() { Ok(()) } else { Err(OpenError::NotOurs { path: name.to_owned() }) };
+        return if tables.is_empty() { Ok(()) } else { Err(OpenError::NotOurs { path: name() }) };
     }
     if has("_sqlx_migrations") {
         let theirs: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations")
@@ -190,11 +218,11 @@ async fn read_first(path: &Path, name: &str, owner: &Identity) -> Result<(), Ope
             .map_err(refused)?;
         let ours = newest();
         if theirs > ours {
-            return Err(OpenError::Newer { path: name.to_owned(), theirs, ours });
+            return Err(OpenError::Newer { path: name(), theirs, ours });
         }
     }
     if has("owner") {
-        is_owner(&mut conn, name, owner).await?;
+        is_owner(&mut conn, path, owner).await?;
     }
     conn.close().await.map_err(refused)
 }
@@ -210,8 +238,8 @@ async fn claim(path: &Path) -> sqlx::Result<()> {
     conn.close().await
 }
 
-async fn is_owner(conn: &mut SqliteConnection, name: &str, owner: &Identity) -> Result<(), OpenError> {
-    let broken = |error: anyhow::Error| OpenError::Broken { path: name.to_owned(), why: format!("{error:#}") };
+async fn is_owner(conn: &mut SqliteConnection, path: &Path, owner: &Identity) -> Result<(), OpenError> {
+    let broken = |error: anyhow::Error| OpenError::of(path, &error);
     let row: Option<(Vec<u8>, String)> = sqlx::query_as("SELECT node, network FROM owner")
         .fetch_optional(conn)
         .await
@@ -222,7 +250,8 @@ async fn is_owner(conn: &mut SqliteConnection, name: &str, owner: &Identity) -> 
         return Ok(());
     }
     let say = |who: &Identity| format!("{} on {}", who.node, who.network);
-    Err(OpenError::OtherNode { path: name.to_owned(), theirs: say(&theirs), ours: say(owner) })
+    let path = path.display().to_string();
+    Err(OpenError::OtherNode { path, theirs: say(&theirs), ours: say(owner) })
 }
 
 fn file(path: &Path) -> SqliteConnectOptions {

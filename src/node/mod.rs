@@ -101,6 +101,27 @@ pub struct BreakerReport {
     pub retry_in_secs: Option<u64>,
 }
 
+impl BreakerReport {
+    /// What an operator should know of it; `None`: the node answers.
+    pub fn in_words(&self) -> Option<String> {
+        let asked = match self.group {
+            _ if self.state == "closed" => return None,
+            "info" => "when it was asked who it is",
+            "channels" => "when it was asked for its channels",
+            "forwards" => "when it was asked for its forwards",
+            "feerates" => "when it was asked for the price of block space",
+            "fees" => "when it was told to change a fee",
+            group => group,
+        };
+        let error = self.last_error.as_deref().unwrap_or("no answer");
+        let next = match self.retry_in_secs {
+            Some(secs) => format!("it is left in peace with that for {secs} s more, and then tried again"),
+            None => "whether it answers again, the next try will tell".to_owned(),
+        };
+        Some(format!("the node did not answer {asked} ({error}); {next}"))
+    }
+}
+
 /// Why a node did not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NodeError {

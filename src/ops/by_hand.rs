@@ -65,7 +65,7 @@ impl Ops {
     /// Ends every channel's waiting for a block or for a difference that is worth gossip, and decides at once. The budget of
     /// changes a day holds all the same.
     pub async fn wake_all(&self) -> anyhow::Result<WakeAnswer> {
-        self.sync().await?;
+        self.catch_up().await?;
         let _turn = self.turn.lock().await;
         let now = self.clock.now();
         let memories = self.take_memories().await?;

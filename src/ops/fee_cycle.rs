@@ -41,7 +41,7 @@ pub(super) struct Scene {
 impl Ops {
     /// Decides every channel's fee. One refusal does not hide the rest.
     pub async fn fee_cycle(&self) -> anyhow::Result<Vec<FeeOutcome>> {
-        self.sync().await?;
+        self.catch_up().await?;
         let _turn = self.turn.lock().await;
         self.fee_step().await
     }
@@ -135,7 +135,8 @@ impl Ops {
         Ok(())
     }
 
-    /// What happened toward each peer since it was last priced.
+    /// What happened toward each peer since it was last priced, as far as the node has told it: after that nothing is observed, which
+    /// is something else than that nothing happened.
     async fn observe(
         &self,
         view: &NodeView,
@@ -143,19 +144,21 @@ impl Ops {
         weigh: bool,
     ) -> anyhow::Result<HashMap<PeerId, Observed>> {
         // Reading and looking take time, in which payers come whom the ledger does not know yet.
-        let read_until = self.seen.read(|seen| seen.read_until).unwrap_or(view.now).min(view.now);
-        let to = read_until.plus_secs(-UNSETTLED_SECS);
+        // A time that is still to come, after a clock was set back, says nothing.
+        let read_until = self.read_until().await?.filter(|until| *until <= view.now);
+        let known = read_until.map(|until| until.plus_secs(-UNSETTLED_SECS));
         let peer_of: HashMap<ChannelId, PeerId> = view.channels.iter().map(|c| (c.channel_id, c.peer)).collect();
         let reputations = if weigh { self.ledger.reputations().await? } else { HashMap::new() };
-        let earliest = to.plus_hours(-LONGEST_LOOK_HOURS);
         // Nearly always all peers were priced at the same moment, so that this is one query.
-        let mut spans: BTreeMap<Time, Vec<PeerId>> = BTreeMap::new();
+        let mut spans: BTreeMap<(Time, Time), Vec<PeerId>> = BTreeMap::new();
         for (peer, _) in view.priced_by_peer() {
-            let seen = memories.get(&peer).map_or(to, |memory| memory.seen_until.clamp(earliest, to));
-            spans.entry(seen).or_default().push(peer);
+            let seen = memories.get(&peer).map(|memory| memory.seen_until);
+            let to = known.unwrap_or_else(|| seen.unwrap_or(view.now).min(view.now));
+            let from = seen.map_or(to, |seen| seen.clamp(to.plus_hours(-LONGEST_LOOK_HOURS), to));
+            spans.entry((from, to)).or_default().push(peer);
         }
         let mut observed = HashMap::new();
-        for (from, peers) in spans {
+        for ((from, to), peers) in spans {
             let demand = self.ledger.demand(from, to).await?;
             let mut span: HashMap<PeerId, Observed> =
                 peers.into_iter().map(|peer| (peer, Observed { from, to, ..Observed::default() })).collect();

@@ -16,18 +16,38 @@ const DROP_PER_STEP: u32 = 20_000;
 /// How often the balances are noted.
 const HOLDINGS_HOURS: f64 = 24.0;
 
+/// Flow is summed up over days: what is missing of the last hours hardly shows. What is missing of more would look like a channel
+/// that has fallen asleep.
+const MISSING_HOURS: f64 = 2.0;
+
 impl Ops {
     /// One whole flow analysis. Also keeps reputations, retention and the ledger's own examination.
     pub async fn flow_cycle(&self) -> anyhow::Result<Vec<(ChannelId, Flow)>> {
-        self.sync().await?;
+        self.catch_up().await?;
         let _turn = self.turn.lock().await;
         let (now, options) = (self.clock.now(), self.settings.now());
         let view = self.look(now).await.context("looking at the node")?;
-        let flows = self.analyse(&view, &options).await.context("summing up the flow")?;
-        self.seen.change(|seen| seen.flows = None);
-        self.ledger.record_flows(now, &flows).await.context("recording the flow")?;
+        let flows = match self.unknown_since(now).await? {
+            None => Ok(self.analyse_all(&view, &options).await?),
+            Some(until) => Err(anyhow::anyhow!(
+                "the flow is not analysed, because forwards are known up to {until} only; revenue-status says why"
+            )),
+        };
         self.note_holdings(&view).await.context("noting the balances")?;
         self.keep_house(now, &options).await.context("tidying the ledger")?;
+        flows
+    }
+
+    /// Since when forwards are unknown, if that is too long ago to say how the flow is now.
+    async fn unknown_since(&self, now: Time) -> anyhow::Result<Option<Time>> {
+        let until = self.read_until().await?;
+        Ok(until.filter(|until| now.hours_since(*until).abs() > MISSING_HOURS))
+    }
+
+    async fn analyse_all(&self, view: &NodeView, options: &Options) -> anyhow::Result<Vec<(ChannelId, Flow)>> {
+        let flows = self.analyse(view, options).await.context("summing up the flow")?;
+        self.seen.change(|seen| seen.flows = None);
+        self.ledger.record_flows(view.now, &flows).await.context("recording the flow")?;
         Ok(flows)
     }
 

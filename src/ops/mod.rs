@@ -70,10 +70,22 @@ struct Sights {
     holdings_noted: Option<Time>,
     /// The node's list of forwards has been read to its end.
     caught_up: bool,
-    /// Up to when: what came to the node's list while it was read is for the next time.
+    /// Up to when, now or in an earlier life: what came to the node's list while it was read is for the next time.
     read_until: Option<Time>,
+    /// The last reading failed.
+    unread: Option<Unread>,
     /// Created index of the last unresolved forward that was asked about: the next ones take their turn.
     asked_to: u64,
+}
+
+/// Forwards that the node did not tell when it was asked.
+#[derive(Clone, Debug)]
+struct Unread {
+    /// When the first reading that failed began.
+    since: Time,
+    why: String,
+    /// Up to when they are known all the same; `None`: they have never been read.
+    until: Option<Time>,
 }
 
 impl Seen {

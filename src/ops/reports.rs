@@ -203,10 +203,8 @@ impl Ops {
             warnings.push("dry-run is on: fees are decided and recorded, and not set on the node".to_owned());
         }
         warnings.extend(self.node.warnings());
-        for breaker in self.node.breakers().iter().filter(|breaker| breaker.state != "closed") {
-            let error = breaker.last_error.as_deref().unwrap_or("no answer");
-            warnings.push(format!("'{}' calls to the node rest ({}): {error}", breaker.group, breaker.state));
-        }
+        warnings.extend(self.node.breakers().iter().filter_map(Breaker::in_words));
+        warnings.extend(self.unread_in_words());
         for (job, report) in jobs {
             if let Some(error) = &report.last_error {
                 warnings.push(format!("the last {} step failed: {error}", job.name()));

@@ -2,8 +2,8 @@
 
 use anyhow::Context;
 
-use super::Ops;
-use crate::domain::{Forward, ForwardIndex};
+use super::{Ops, Unread};
+use crate::domain::{Forward, ForwardIndex, Time};
 use crate::node::{ForwardPage, NodeError};
 
 /// Rows a page; the node answers such a page in a few milliseconds.
@@ -20,6 +20,9 @@ const NAMES_PER_SYNC: u32 = 50;
 /// Forwards still in flight at the last look that one catch-up asks about again.
 const UNRESOLVED_PER_SYNC: u32 = 20;
 
+/// Name in the ledger of the moment up to which forwards have been read to the list's end.
+const NOTE: &str = "forwards read until";
+
 /// What one catch-up brought.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SyncReport {
@@ -33,14 +36,17 @@ impl Ops {
     /// turn: a first backfill may last minutes, and changes nothing but the ledger.
     pub async fn sync(&self) -> anyhow::Result<SyncReport> {
         let _reading = self.reading.lock().await;
-        let mut report = SyncReport::default();
         let began = self.clock.now();
-        self.note_channels_first().await.context("listing the channels")?;
-        self.read_index(ForwardIndex::Created, &mut report).await.context("reading new forwards")?;
-        self.read_index(ForwardIndex::Updated, &mut report).await.context("reading resolved forwards")?;
-        self.read_unresolved(&mut report).await.context("reading forwards that were in flight")?;
-        self.name_old_scids().await.context("finding the channels of old forwards")?;
-        self.seen.change(|seen| (seen.caught_up, seen.read_until) = (true, Some(began)));
+        let report = match self.read_all().await {
+            Ok(report) => report,
+            Err(error) => {
+                self.note_unread(began, &error).await;
+                return Err(error);
+            }
+        };
+        // Also for the next life: a start finds out what it knows even if the node does not tell it.
+        self.ledger.save_note(began, NOTE, &began.0.to_string()).await.context("noting how far forwards are known")?;
+        self.seen.change(|seen| (seen.caught_up, seen.read_until, seen.unread) = (true, Some(began), None));
         if report.pages > 10 {
             tracing::info!(
                 "read {} new and {} resolved forwards in {} pages",
@@ -50,6 +56,71 @@ impl Ops {
             );
         }
         Ok(report)
+    }
+
+    async fn read_all(&self) -> anyhow::Result<SyncReport> {
+        let mut report = SyncReport::default();
+        self.note_channels_first().await.context("listing the channels")?;
+        self.read_index(ForwardIndex::Created, &mut report).await.context("reading new forwards")?;
+        self.read_index(ForwardIndex::Updated, &mut report).await.context("reading resolved forwards")?;
+        self.read_unresolved(&mut report).await.context("reading forwards that were in flight")?;
+        self.name_old_scids().await.context("finding the channels of old forwards")?;
+        Ok(report)
+    }
+
+    /// Reads what is new before a step. That the node does not tell is no reason to stop, if its forwards have been read before:
+    /// the step then goes on with what is known, and knows up to when that is.
+    pub(super) async fn catch_up(&self) -> anyhow::Result<()> {
+        let Err(error) = self.sync().await else { return Ok(()) };
+        if error.downcast_ref::<NodeError>().is_none() {
+            return Err(error);
+        }
+        match self.read_until().await? {
+            Some(until) => {
+                tracing::warn!("forwards are known up to {until} only, and the step goes on with these: {error:#}");
+                Ok(())
+            }
+            None => {
+                Err(error.context("nothing is decided before the node's forwards have been read for the first time"))
+            }
+        }
+    }
+
+    /// Up to when the node's forwards are known, now or from an earlier life; `None`: they have never been read to their end.
+    pub(super) async fn read_until(&self) -> anyhow::Result<Option<Time>> {
+        if let Some(until) = self.seen.read(|seen| seen.read_until) {
+            return Ok(Some(until));
+        }
+        let note = self.ledger.note(NOTE).await.context("reading how far forwards are known")?;
+        let until = note.map(|text| text.parse().map(Time)).transpose().context("how far forwards are known")?;
+        self.seen.change(|seen| seen.read_until = seen.read_until.or(until));
+        Ok(until)
+    }
+
+    async fn note_unread(&self, began: Time, error: &anyhow::Error) {
+        // Whoever cannot read the ledger either says so himself.
+        let until = self.read_until().await.unwrap_or_default();
+        let not_asked = matches!(error.downcast_ref(), Some(NodeError::Resting { .. }));
+        self.seen.change(|seen| {
+            let since = seen.unread.as_ref().map_or(began, |unread| unread.since);
+            // That it was not asked again is no news: what it was last asked in vain is.
+            let before = seen.unread.take().filter(|_| not_asked).map(|unread| unread.why);
+            let why = before.unwrap_or_else(|| format!("{error:#}"));
+            seen.unread = Some(Unread { since, why, until });
+        });
+    }
+
+    /// What it means that forwards cannot be read, while that is so.
+    pub(super) fn unread_in_words(&self) -> Option<String> {
+        let Unread { since, why, until } = self.seen.read(|seen| seen.unread.clone())?;
+        let meanwhile = match until {
+            Some(until) => format!(
+                "they are known up to {until}, and as long as that is so nothing is learned of demand: fees follow \
+                 congestion, balances, block space and your limits only"
+            ),
+            None => "they have never been read, and before that no fee is changed".to_owned(),
+        };
+        Some(format!("the node's forwards could not be read since {since} ({why}); {meanwhile}"))
     }
 
     async fn read_index(&self, index: ForwardIndex, report: &mut SyncReport) -> anyhow::Result<()> {

@@ -16,11 +16,18 @@ pub(super) const BROKEN: i32 = 4000;
 /// The plugin is still starting; ask again.
 pub(super) const STARTING: i32 = 4001;
 
+/// The plugin runs and does nothing, for a reason that only the operator can remove.
+pub(super) const DISABLED: i32 = 4002;
+
 /// Every code, for the manual.
-pub(super) const CODES: [(i32, &str); 3] = [
+pub(super) const CODES: [(i32, &str); 4] = [
     (CALLER, "A parameter is missing, unknown or not allowed. The text says what to give instead."),
     (BROKEN, "Something broke underneath: the node did not answer, or the ledger could not be read or written."),
     (STARTING, "The plugin is still starting: it waits for the node or opens its ledger. Ask again a little later."),
+    (
+        DISABLED,
+        "The plugin does nothing, because its ledger is not one that it may use. The text says why and what to do.",
+    ),
 ];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +43,10 @@ impl RpcError {
 
     pub fn starting(doing: &str) -> RpcError {
         RpcError { code: STARTING, message: format!("still starting: {doing}") }
+    }
+
+    pub fn disabled(reason: &str) -> RpcError {
+        RpcError { code: DISABLED, message: format!("disabled: {reason}") }
     }
 }
 
@@ -81,6 +92,7 @@ mod tests {
             (RpcError::from(OrderError::Caller("no".to_owned())), CALLER, "no"),
             (RpcError::from(OrderError::Broken(broken)), BROKEN, "recording the fees: disk full"),
             (RpcError::starting("opening the ledger"), STARTING, "still starting: opening the ledger"),
+            (RpcError::disabled("not our file"), DISABLED, "disabled: not our file"),
         ];
         for (error, code, message) in cases {
             assert_eq!((error.code, error.message.as_str()), (code, message));

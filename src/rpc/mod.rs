@@ -45,8 +45,9 @@ pub struct Command {
     /// What it refuses, besides what every command refuses.
     pub refuses: &'static [&'static str],
     pub run: fn(Arc<Ops>, Args) -> Pending,
-    /// What it answers while there is no ledger yet; most commands wait for it instead.
-    pub early: Option<fn(&Settings, &str) -> Value>,
+    /// What it answers while there is no ledger, under which status; most commands wait for the ledger instead, or answer with the
+    /// reason as an error.
+    pub early: Option<fn(&Settings, Absent) -> Value>,
 }
 
 pub type Pending = Pin<Box<dyn Future<Output = Answer> + Send>>;
@@ -54,27 +55,45 @@ pub type Pending = Pin<Box<dyn Future<Output = Answer> + Send>>;
 /// Whether there are steps to be asked yet.
 #[derive(Clone)]
 pub enum Stage {
-    Starting { settings: Settings, doing: String },
+    Starting {
+        settings: Settings,
+        doing: String,
+    },
+    /// There will be none: nothing is done until the operator has removed the reason and starts the plugin again.
+    Disabled {
+        settings: Settings,
+        reason: String,
+    },
     Ready(Arc<Ops>),
+}
+
+/// Why there is no ledger.
+#[derive(Clone, Copy)]
+pub enum Absent<'a> {
+    Yet(&'a str),
+    Ever(&'a str),
 }
 
 /// From what a caller gave to what the caller gets.
 pub async fn answer(command: &Command, params: &Value, stage: watch::Receiver<Stage>) -> Answer {
     let args = Args::read(command.name, command.usage, params)?;
     let now = stage.borrow().clone();
-    if let (Stage::Starting { settings, doing }, Some(early)) = (&now, command.early) {
-        return Ok(early(settings, doing));
+    match (&now, command.early) {
+        (Stage::Starting { settings, doing }, Some(early)) => return Ok(early(settings, Absent::Yet(doing))),
+        (Stage::Disabled { settings, reason }, Some(early)) => return Ok(early(settings, Absent::Ever(reason))),
+        _ => {}
     }
     (command.run)(ready(stage).await?, args).await
 }
 
 /// The steps, as soon as there are any; an error if that takes too long.
 pub async fn ready(mut stage: watch::Receiver<Stage>) -> Result<Arc<Ops>, RpcError> {
-    let is_ready = |stage: &Stage| matches!(stage, Stage::Ready(_));
-    let in_time = tokio::time::timeout(PATIENCE, stage.wait_for(is_ready)).await.is_ok();
+    let is_decided = |stage: &Stage| !matches!(stage, Stage::Starting { .. });
+    let in_time = tokio::time::timeout(PATIENCE, stage.wait_for(is_decided)).await.is_ok();
     let now = stage.borrow().clone();
     match now {
         Stage::Ready(ops) => Ok(ops),
+        Stage::Disabled { reason, .. } => Err(RpcError::disabled(&reason)),
         Stage::Starting { doing, .. } if in_time => {
             Err(RpcError::starting(&format!("{doing}; the plugin is stopping")))
         }
@@ -164,6 +183,25 @@ mod tests {
         let answer = answer(command("revenue-status"), &json!([]), seen).await.unwrap();
         assert_eq!((&answer["status"], &answer["warnings"][0]), (&json!("starting"), &json!("waiting for the node")));
         assert_eq!(answer["config"]["fee_range_ppm"], json!([10, 5000]));
+    }
+
+    #[tokio::test]
+    async fn a_disabled_plugin_gives_its_reason_to_everybody() {
+        let settings = Settings::new(Layers::default()).unwrap();
+        let (_stage, seen) = watch::channel(Stage::Disabled { settings, reason: "not our file".to_owned() });
+        for command in COMMANDS {
+            let params = if command.name == "revenue-set-fee" { json!(["1x1x1", 5]) } else { json!([]) };
+            let given = answer(command, &params, seen.clone()).await;
+            match given {
+                Ok(status) => assert_eq!(
+                    (&status["status"], &status["warnings"][0]),
+                    (&json!("disabled"), &json!("not our file"))
+                ),
+                Err(error) => {
+                    assert_eq!((error.code, error.message.as_str()), (error::DISABLED, "disabled: not our file"))
+                }
+            }
+        }
     }
 
     #[tokio::test]

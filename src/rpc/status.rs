@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::{Answer, Args, Command, date, rounded};
+use super::{Absent, Answer, Args, Command, date, rounded};
 use crate::flow::daily_decay;
 use crate::ops::{ChannelReport, FeeReport, Job, JobReport, LedgerCheck, Ops, Settings, StatusReport, below_target};
 use crate::options::Options;
@@ -17,7 +17,11 @@ pub(super) const COMMAND: Command = Command {
     parameters: &[],
     example: "revenue-status",
     answer: &[
-        ("status", "`starting` until the node's forwards have been read for the first time, then `running`."),
+        (
+            "status",
+            "`starting` until the node's forwards have been read for the first time since the start, then `running`; `disabled` if \
+             the ledger is not one that the plugin may use: then nothing is done, and `warnings` has the reason.",
+        ),
         ("version", "Version of the plugin."),
         ("node", "`id` and `network`; empty until the node has answered."),
         ("config", "`target_flow_sats`, `fee_range_ppm` [lowest, highest], `rebalance_min_profit_sats`, `dry_run`."),
@@ -73,11 +77,17 @@ async fn run(ops: Arc<Ops>, _args: Args) -> Answer {
     Ok(Value::Object(answer))
 }
 
-/// Before there is a ledger: the same shape, with nothing in it.
-fn early(settings: &Settings, doing: &str) -> Value {
-    let mut answer = frame("starting", &settings.now());
-    answer.insert("warnings".to_owned(), json!([doing]));
-    answer.insert("backfill".to_owned(), backfill(0, 0, doing));
+/// Without a ledger: the same shape, with nothing in it.
+fn early(settings: &Settings, absent: Absent) -> Value {
+    let (status, why) = match absent {
+        Absent::Yet(doing) => ("starting", doing),
+        Absent::Ever(reason) => ("disabled", reason),
+    };
+    let mut answer = frame(status, &settings.now());
+    answer.insert("warnings".to_owned(), json!([why]));
+    if let Absent::Yet(doing) = absent {
+        answer.insert("backfill".to_owned(), backfill(0, 0, doing));
+    }
     Value::Object(answer)
 }
 
@@ -194,7 +204,7 @@ mod tests {
 
     #[test]
     fn the_early_answer_has_every_field_of_the_later_one() {
-        let answer = early(&Settings::new(Layers::default()).unwrap(), "opening the ledger");
+        let answer = early(&Settings::new(Layers::default()).unwrap(), Absent::Yet("opening the ledger"));
         for (field, _) in COMMAND.answer {
             let field = field.trim_end_matches("[]");
             assert!(answer.get(field).is_some(), "{field}");

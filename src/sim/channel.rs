@@ -192,6 +192,11 @@ impl SimChannel {
         !self.jammed && self.htlcs_out < SLOTS
     }
 
+    /// Slots for payments out that somebody holds to keep them from others.
+    pub fn slots_held(&self) -> u32 {
+        if self.jammed { SLOTS.saturating_sub(self.htlcs_out) } else { 0 }
+    }
+
     /// A payment comes in, whatever becomes of it; answers its id.
     pub(super) fn note_incoming(&mut self, msat: u64) -> u64 {
         self.incoming.offered += 1;
@@ -243,7 +248,7 @@ impl SimChannel {
             local: Msat(self.to_us()),
             spendable: Msat(self.spendable()),
             receivable: Some(Msat(self.receivable())),
-            htlcs_out: if self.jammed { SLOTS } else { self.htlcs_out },
+            htlcs_out: self.htlcs_out + self.slots_held(),
             htlcs_in: self.htlcs_in,
             max_htlcs: Some(SLOTS),
             ours: self.price.policy(),

@@ -31,6 +31,8 @@ pub(crate) struct Tricks {
     pub answer: Answer,
     /// Does not list its channels.
     pub silent: bool,
+    /// Does not list its forwards.
+    pub no_forwards: bool,
     pub no_feerate: bool,
     /// All outgoing slots of this channel are taken.
     pub jammed: Option<ChannelId>,
@@ -75,6 +77,9 @@ impl Node for TrickyNode {
     }
 
     async fn forwards(&self, page: ForwardPage) -> Result<Vec<Forward>, NodeError> {
+        if self.tricks.lock().unwrap().no_forwards {
+            return Err(NodeError::Unreachable { method: "forwards".to_owned(), why: "60 s passed".to_owned() });
+        }
         if page.limit == 1 {
             self.tricks.lock().unwrap().asked.insert(page.start);
         }

@@ -9,6 +9,9 @@ use crate::sim::market::{Flight, Market};
 
 pub(super) const FEATURES: &str = "800898880a8a59a1";
 
+/// The least that is not dust on the chain, so that it takes a slot.
+const HELD_MSAT: u64 = 546_000;
+
 /// The name of a stage in Core Lightning's words.
 pub(super) fn state_name(stage: Stage) -> &'static str {
     match stage {
@@ -203,7 +206,21 @@ fn htlcs(market: &Market, channel: &SimChannel) -> Value {
             "state": state,
         })
     };
-    market.flights().filter(|flight| here(flight.exit) || here(flight.entrance)).map(line).collect()
+    let flying = market.flights().filter(|flight| here(flight.exit) || here(flight.entrance)).map(line);
+    flying.chain((0..channel.slots_held()).map(|number| held(market, channel, number.into()))).collect()
+}
+
+/// A payment of somebody who wants the slot and not the payment: as small as one may be, and going nowhere.
+fn held(market: &Market, channel: &SimChannel, number: u64) -> Value {
+    let id = channel.next_out + number;
+    json!({
+        "direction": "out",
+        "id": id,
+        "amount_msat": HELD_MSAT,
+        "expiry": height(market) + 2_016,
+        "payment_hash": payment_hash(channel.scid, id),
+        "state": "SENT_ADD_ACK_REVOCATION",
+    })
 }
 
 fn update(price: &Price) -> Value {
