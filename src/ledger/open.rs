@@ -198,12 +198,27 @@ fn create(path: &Path) -> std::io::Result<()> {
     OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).map(|_| ())
 }
 
-/// Looks inside as at an immutable file: no lock, no log, no shared memory.
+/// Looks inside as at an immutable file: no lock, no log, no shared memory. A kill while pages are copied from the log leaves a file
+/// that makes no sense without it; then SQLite has to finish that first, if the header says that the file is ours.
 async fn read_first(path: &Path, owner: &Identity) -> Result<(), OpenError> {
+    let untouched = SqliteConnectOptions::new().filename(path).read_only(true).immutable(true);
+    match look_inside(path, owner, untouched).await {
+        Err(OpenError::Damaged { .. }) if is_unfinished(path) => look_inside(path, owner, file(path)).await,
+        looked => looked,
+    }
+}
+
+fn is_unfinished(path: &Path) -> bool {
+    let mut header = [0; 100];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut header));
+    let ours = read.is_ok() && header[68..72] == APPLICATION_ID.to_be_bytes();
+    ours && ["-wal", "-journal"].iter().any(|log| beside(path, log).metadata().is_ok_and(|log| log.len() > 0))
+}
+
+async fn look_inside(path: &Path, owner: &Identity, options: SqliteConnectOptions) -> Result<(), OpenError> {
     let refused = |error: sqlx::Error| OpenError::of(path, &error.into());
     let name = || path.display().to_string();
-    let mut conn =
-        SqliteConnectOptions::new().filename(path).read_only(true).immutable(true).connect().await.map_err(refused)?;
+    let mut conn = options.connect().await.map_err(refused)?;
     let application: i32 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut conn).await.map_err(refused)?;
     let tables: Vec<String> =
         sqlx::query_scalar("SELECT name FROM sqlite_schema").fetch_all(&mut conn).await.map_err(refused)?;

@@ -111,3 +111,24 @@ fn every_migration_is_compiled_in() {
     let known: Vec<String> = open::MIGRATIONS.iter().map(|(n, name, _)| format!("{n:04}_{name}.sql")).collect();
     assert_eq!(files, known);
 }
+
+/// A kill while the pages are copied from the log to the main file, which then makes no sense by itself.
+#[tokio::test]
+async fn a_ledger_whose_log_was_being_copied_is_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, copy) = (folder.path().join("whole.db"), folder.path().join("cut.db"));
+    let ledger = Ledger::open(&path, &owner(), NOON).await.unwrap();
+    let first_page = std::fs::read(&path).unwrap()[..4096].to_vec();
+    std::fs::write(&copy, first_page).unwrap();
+    std::fs::copy(folder.path().join("whole.db-wal"), folder.path().join("cut.db-wal")).unwrap();
+    ledger.close().await;
+
+    let other = Identity { network: "signet".to_owned(), ..owner() };
+    assert!(matches!(Ledger::open(&copy, &other, NOON).await, Err(OpenError::OtherNode { .. })));
+    let ledger = Ledger::open(&copy, &owner(), NOON).await.unwrap();
+    assert_eq!(ledger.check(NOON).await.unwrap().problems, Vec::<String>::new());
+    ledger.close().await;
+    // Without its log such a file is lost, and that is said.
+    std::fs::write(&copy, &std::fs::read(&path).unwrap()[..4096]).unwrap();
+    assert!(matches!(Ledger::open(&copy, &owner(), NOON).await, Err(OpenError::Damaged { .. })));
+}
