@@ -17,8 +17,6 @@ mod scarcity;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-mod tests_bounds;
-#[cfg(test)]
 mod tests_market;
 mod tilt;
 pub mod vegas;

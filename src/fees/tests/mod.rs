@@ -1,6 +1,7 @@
 //! A peer of quiet defaults, and what belongs to no single stage.
 
 mod base_fee;
+mod bounds;
 mod congestion;
 mod floor;
 mod gossip;
@@ -125,6 +126,10 @@ impl Scene {
 
     fn after(&self, cycles: usize) -> Scene {
         (0..cycles).fold(self.clone(), |scene, _| scene.next(&scene.decide()))
+    }
+
+    fn is_within_bounds(&self, decision: &FeeDecision) -> bool {
+        (self.tuning.min..=self.tuning.max).contains(&decision.target)
     }
 
     /// A scene whose fee somebody has set by hand: the learner asks exactly that.

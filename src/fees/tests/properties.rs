@@ -38,7 +38,7 @@ proptest! {
     #[test]
     fn a_fee_is_always_within_bounds(s in scenes()) {
         let decision = s.decide();
-        prop_assert!(s.tuning.min <= decision.target && decision.target <= s.tuning.max, "{:?}", decision.why);
+        prop_assert!(s.is_within_bounds(&decision), "{:?}", decision.why);
     }
 
     #[test]
@@ -68,7 +68,7 @@ proptest! {
         let mut s = Scene { memory: Some(memory), now: s.now.plus_secs(later), ..s };
         for _ in 0..60 {
             let decision = s.decide();
-            prop_assert!(s.tuning.min <= decision.target && decision.target <= s.tuning.max, "{:?}", decision.why);
+            prop_assert!(s.is_within_bounds(&decision), "{:?}", decision.why);
             let text = serde_json::to_string(&decision.memory).unwrap();
             prop_assert!(serde_json::from_str::<Memory>(&text).is_ok(), "{text}");
             s = s.next(&decision);

@@ -2,31 +2,11 @@
 
 use proptest::prelude::*;
 
-use super::tests::{START, Scene, channel, scene};
 use super::*;
-use crate::domain::units::to_u64_rounded;
-
-fn local(mut s: Scene, share: f64) -> Scene {
-    for c in &mut s.channels {
-        c.local = Msat(to_u64_rounded(c.capacity.as_f64() * share));
-        c.spendable = c.local;
-    }
-    s
-}
 
 /// Half hours in which the budget never runs out.
 fn after(s: &Scene, cycles: usize) -> Scene {
     (0..cycles).fold(s.clone(), |s, _| Scene { updates: Updates::default(), ..s.next(&s.decide()) })
-}
-
-fn gossip(decision: &FeeDecision) -> (Verdict, String) {
-    let reason = decision.why.iter().find(|r| r.stage() == "gossip").unwrap();
-    let Reason::Gossip { verdict, .. } = reason else { panic!("{reason:?}") };
-    (*verdict, reason.to_string())
-}
-
-fn within_bounds(s: &Scene, decision: &FeeDecision) -> bool {
-    (s.tuning.min..=s.tuning.max).contains(&decision.target)
 }
 
 #[test]
@@ -37,7 +17,7 @@ fn a_new_channel_beside_one_above_the_maximum_brings_both_within_bounds() {
     s.channels.push(channel(2, 10));
     let decision = s.decide();
     assert_eq!((decision.target, decision.action), (Ppm(500), Action::Set { urgent: false }), "{:?}", decision.why);
-    assert_eq!(gossip(&decision).0, Verdict::Align);
+    assert_eq!(verdict(&decision), Verdict::Align);
     let words: Vec<String> = decision.why.iter().map(Reason::to_string).collect();
     assert!(
         words.iter().any(|w| *w == format!("a channel has joined: the others with the peer are at {fee}")),
@@ -58,12 +38,13 @@ fn parallel_channels_follow_whoever_set_one_of_them() {
     (s.channels[1].ours.ppm, s.updates.ordinary) = (Ppm(333), 2);
     let decision = s.decide();
     assert_eq!((decision.target, decision.action), (Ppm(333), Action::Set { urgent: false }));
-    assert_eq!(gossip(&decision), (Verdict::Align, "publish 333 ppm on all channels with the peer".to_owned()));
+    assert_eq!(verdict(&decision), Verdict::Align);
+    assert_eq!(find(&decision.why, "gossip").to_string(), "publish 333 ppm on all channels with the peer");
     let words: Vec<String> = decision.why.iter().map(Reason::to_string).collect();
     assert!(words[0].starts_with(&format!("somebody changed {before} to 333 ppm: it holds")), "{words:?}");
     assert!(words.iter().any(|w| w.starts_with("set by hand: 333 ppm stays")), "{words:?}");
     let next = s.next(&decision).decide();
-    assert_eq!((next.target, gossip(&next).0), (Ppm(333), Verdict::Same));
+    assert_eq!((next.target, verdict(&next)), (Ppm(333), Verdict::Same));
 }
 
 #[test]
@@ -86,7 +67,7 @@ fn somebody_elses_fee_outside_the_limits_is_brought_within_them_at_once() {
         let words = decision.why[0].to_string();
         assert!(words.ends_with(&format!("outside the limits: {limit} ppm holds for a block")), "{words}");
         let next = s.next(&decision).decide();
-        assert_eq!((next.target, gossip(&next).0), (Ppm(limit), Verdict::Same), "{:?}", next.why);
+        assert_eq!((next.target, verdict(&next)), (Ppm(limit), Verdict::Same), "{:?}", next.why);
     }
     // An operator's own order is an exception that he made.
     let mut s = after(&scene(200), 3);
@@ -106,7 +87,7 @@ fn narrower_limits_hold_for_a_fee_that_was_set_by_hand_within_the_old_ones() {
     (s.tuning.max, s.updates) = (Ppm(500), Updates { ordinary: 2, urgent: 9 });
     let decision = s.decide();
     assert_eq!((decision.target, decision.action), (Ppm(500), Action::Set { urgent: false }));
-    assert_eq!(gossip(&s.next(&decision).decide()).0, Verdict::Same);
+    assert_eq!(verdict(&s.next(&decision).decide()), Verdict::Same);
 }
 
 /// An attack of three hours, on a day whose ordinary budget is gone: the fee really goes up step by step, and comes back.
@@ -121,9 +102,8 @@ fn congestion_reaches_its_bound_whatever_was_changed_today() {
         (1000, 5000, 5, &[2000, 2000, 2000]),
     ];
     for (fee, max, urgent, expected) in cases {
-        let mut s = Scene { memory: Some(taken_over(None, Ppm(fee), START)), ..scene(fee) };
+        let mut s = Scene::held(fee).busy(483);
         (s.tuning.max, s.updates) = (Ppm(max), Updates { ordinary: 2, urgent });
-        s.channels[0].htlcs_out = 483;
         let mut fees = vec![];
         for _ in 0..6 {
             s = s.next(&s.decide());
@@ -131,8 +111,7 @@ fn congestion_reaches_its_bound_whatever_was_changed_today() {
         }
         assert_eq!(fees[..3], *expected, "from {fee}, maximum {max}, {urgent} before");
         assert_eq!(fees[3..], [fees[2]; 3], "and stays at its bound");
-        s.channels[0].htlcs_out = 0;
-        let calm = s.decide();
+        let calm = s.busy(0).decide();
         assert_eq!((calm.target, calm.action), (Ppm(fee), Action::Set { urgent: true }), "{:?}", calm.why);
     }
 }
@@ -143,7 +122,7 @@ fn what_is_shown_has_dates_where_milliseconds_are_kept() {
     s.channels[0].ours.ppm = Ppm(s.channels[0].ours.ppm.0 + 30);
     s.memory = Some(Memory { asked: None, channels: vec![], ..s.memory.unwrap() });
     let decision = s.decide();
-    assert!(matches!(gossip(&decision).0, Verdict::TooSmall { since: Some(_) }), "{:?}", decision.why);
+    assert!(matches!(verdict(&decision), Verdict::TooSmall { since: Some(_) }), "{:?}", decision.why);
     let stages = in_words(&told(&decision.why).unwrap()).unwrap();
     let shown = serde_json::json!({ "stages": stages, "memory": debug(&decision.memory) });
     let of = |path: &str| shown.pointer(path).cloned().unwrap_or_default();
@@ -174,10 +153,10 @@ fn scenes() -> impl Strategy<Value = Scene> {
         });
         let (new, known): (Vec<_>, Vec<_>) = made.partition(|(new, _)| *new);
         s.channels = known.into_iter().map(|(_, c)| c).collect();
-        let mut s = after(&local(s, share), cycles);
+        let mut s = after(&s.local(share), cycles);
         s.channels.extend(new.into_iter().map(|(_, c)| c));
         s.updates = Updates { ordinary: updates, urgent: updates };
-        local(s, share)
+        s.local(share)
     })
 }
 
@@ -187,19 +166,19 @@ proptest! {
     #[test]
     fn the_fee_of_every_channel_is_within_bounds(s in scenes()) {
         let decision = s.decide();
-        prop_assert!(within_bounds(&s, &decision), "{:?}", decision.why);
+        prop_assert!(s.is_within_bounds(&decision), "{:?}", decision.why);
         // Also where somebody else meddles with one of them, and then the others follow.
         let mut s = s.next(&decision);
         s.channels[0].ours.ppm = Ppm(50_000);
         let decision = s.decide();
         let acts = decision.action != Action::Keep || decision.memory.episode.is_some();
-        prop_assert!(within_bounds(&s, &decision) && acts, "{:?}", decision.why);
+        prop_assert!(s.is_within_bounds(&decision) && acts, "{:?}", decision.why);
     }
 
     #[test]
     fn less_local_balance_of_any_peer_never_lowers_the_fee(s in scenes(), a in 0.0..1.0_f64, b in 0.0..1.0_f64, skip in 0_usize..60) {
         let s = after(&s, skip);
-        let (less, more) = (local(s.clone(), a.min(b)).decide(), local(s, a.max(b)).decide());
+        let (less, more) = (s.clone().local(a.min(b)).decide(), s.local(a.max(b)).decide());
         prop_assert!(less.target >= more.target, "{:?} {:?}", less.why, more.why);
     }
 
