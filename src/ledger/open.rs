@@ -148,14 +148,23 @@ impl Ledger {
     }
 }
 
-/// Reads the header as plain bytes: SQLite itself may leave files beside the one it looks at.
+/// The header as plain bytes, or what there is of it.
+fn header(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut header = Vec::with_capacity(100);
+    File::open(path)?.take(100).read_to_end(&mut header)?;
+    Ok(header)
+}
+
+fn is_signed(header: &[u8]) -> bool {
+    header.get(68..72) == Some(&APPLICATION_ID.to_be_bytes())
+}
+
+/// Whose the file is by its header alone: SQLite itself may leave files beside the one it looks at.
 pub(super) fn look_at(path: &Path, name: &str) -> Result<Found, OpenError> {
     let broken = |error: std::io::Error| OpenError::Broken { path: name.to_owned(), why: error.to_string() };
-    let mut header = Vec::with_capacity(100);
-    match File::open(path) {
+    let header = match header(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Found::Nothing),
-        Err(error) => return Err(broken(error)),
-        Ok(file) => file.take(100).read_to_end(&mut header).map_err(broken)?,
+        read => read.map_err(broken)?,
     };
     if header.is_empty() {
         return Ok(Found::Nothing);
@@ -163,7 +172,7 @@ pub(super) fn look_at(path: &Path, name: &str) -> Result<Found, OpenError> {
     if header.len() < 100 || !header.starts_with(MAGIC) {
         return Err(OpenError::NotSqlite { path: name.to_owned() });
     }
-    if header[68..72] == APPLICATION_ID.to_be_bytes() {
+    if is_signed(&header) {
         let theirs = i64::from(u32::from_be_bytes([header[60], header[61], header[62], header[63]]));
         if theirs > newest() {
             return Err(OpenError::Newer { path: name.to_owned(), theirs, ours: newest() });
@@ -173,7 +182,7 @@ pub(super) fn look_at(path: &Path, name: &str) -> Result<Found, OpenError> {
     // A file of no program, without a table, is free to take. A table needs a second page; and what waits in a write-ahead
     // log cannot be seen from here.
     let has_tables = &header[28..32] > [0, 0, 0, 1].as_slice();
-    if header[68..72] != [0; 4] || has_tables || beside(path, "-wal").metadata().is_ok_and(|log| log.len() > 0) {
+    if header[68..72] != [0; 4] || has_tables || has_content(&beside(path, "-wal")) {
         return Err(OpenError::NotOurs { path: name.to_owned() });
     }
     Ok(Found::Sqlite)
@@ -209,10 +218,12 @@ async fn read_first(path: &Path, owner: &Identity) -> Result<(), OpenError> {
 }
 
 fn is_unfinished(path: &Path) -> bool {
-    let mut header = [0; 100];
-    let read = File::open(path).and_then(|mut file| file.read_exact(&mut header));
-    let ours = read.is_ok() && header[68..72] == APPLICATION_ID.to_be_bytes();
-    ours && ["-wal", "-journal"].iter().any(|log| beside(path, log).metadata().is_ok_and(|log| log.len() > 0))
+    let ours = header(path).is_ok_and(|header| is_signed(&header));
+    ours && ["-wal", "-journal"].iter().any(|log| has_content(&beside(path, log)))
+}
+
+fn has_content(path: &Path) -> bool {
+    path.metadata().is_ok_and(|file| file.len() > 0)
 }
 
 async fn look_inside(path: &Path, owner: &Identity, options: SqliteConnectOptions) -> Result<(), OpenError> {
