@@ -24,12 +24,17 @@ pub struct FeeOutcome {
     pub waits: bool,
 }
 
-/// Decisions on their way to the node, one a channel, and in the same order how operators call these channels.
+/// Decisions on their way to the node, one a channel, and in the same order what the ledger does not keep of them.
 #[derive(Default)]
 pub(super) struct Orders {
     pub(super) rows: Vec<FeeRow>,
-    scids: Vec<Option<Scid>>,
-    waits: Vec<bool>,
+    asides: Vec<Aside>,
+}
+
+/// How operators call a channel, and whether it waits for the budget of a day.
+struct Aside {
+    scid: Option<Scid>,
+    waits: bool,
 }
 
 impl Orders {
@@ -75,8 +80,7 @@ impl Orders {
                 (true, true) => FeeOutcomeKind::Dry,
                 (true, false) => FeeOutcomeKind::Ordered,
             };
-            self.scids.push(channel.scid);
-            self.waits.push(waits);
+            self.asides.push(Aside { scid: channel.scid, waits });
             self.rows.push(FeeRow {
                 channel: channel.channel_id,
                 peer: channel.peer,
@@ -94,8 +98,7 @@ impl Orders {
     }
 
     pub(super) fn outcomes(self) -> Vec<FeeOutcome> {
-        let outcome = |((row, scid), waits): ((FeeRow, Option<Scid>), bool)| FeeOutcome {
-            waits,
+        let outcome = |(row, Aside { scid, waits }): (FeeRow, Aside)| FeeOutcome {
             channel: row.channel,
             scid,
             peer: row.peer,
@@ -103,8 +106,9 @@ impl Orders {
             new: row.new,
             kind: row.outcome,
             summary: row.summary,
+            waits,
         };
-        self.rows.into_iter().zip(self.scids).zip(self.waits).map(outcome).collect()
+        self.rows.into_iter().zip(self.asides).map(outcome).collect()
     }
 }
 
@@ -112,8 +116,8 @@ impl Ops {
     /// Gives the orders that were recorded, and records what came of each. One refusal does not hide the rest.
     pub(super) async fn carry_out(&self, orders: &mut Orders, options: &Options) -> anyhow::Result<()> {
         let mut settled = Vec::new();
-        for (row, scid) in orders.rows.iter_mut().zip(&orders.scids) {
-            let name = scid.map_or_else(|| row.channel.to_string(), |scid| scid.to_string());
+        for (row, aside) in orders.rows.iter_mut().zip(&orders.asides) {
+            let name = aside.scid.map_or_else(|| row.channel.to_string(), |scid| scid.to_string());
             match row.outcome {
                 FeeOutcomeKind::Dry => {
                     let FeeRow { old, new, summary, .. } = &*row;

@@ -134,7 +134,7 @@ impl Ops {
     /// The last decision on each channel, newest first.
     pub async fn fee_lines(&self) -> anyhow::Result<Vec<FeeLine>> {
         let view = self.last_view();
-        let (memories, flows) = (self.memories().await?, self.ledger.flows().await?);
+        let (memories, flows) = (self.memories().await?, self.flows().await?);
         let line = |row: FeeRow| {
             let in_force = match row.outcome {
                 FeeOutcomeKind::Set => Some(row.new),
