@@ -23,10 +23,11 @@ pub(super) struct Pending {
 
 /// The fee to ask, and whether to tell it now.
 pub(super) fn stage(memory: &mut Memory, i: &FeeInputs, target: Ppm, why: &mut Vec<Reason>) -> (Ppm, Action) {
-    let target = to_follow(memory, i).unwrap_or(target);
+    let follows = to_follow(memory, i);
+    let (target, aligns) = (follows.unwrap_or(target), follows.is_some() || has_newcomer(memory, i));
     let difference = relative(memory.standing(i), target);
     memory.pending = pending(memory.pending, i.now, target, difference);
-    let verdict = verdict(memory, i, difference);
+    let verdict = if aligns { Verdict::Align } else { verdict(memory, i, difference) };
     let reason = reason(memory, i, target, verdict);
     let action = match verdict {
         Verdict::Publish | Verdict::PublishSmall | Verdict::Align | Verdict::Woken => Action::Set { urgent: false },
@@ -91,7 +92,6 @@ fn verdict(memory: &Memory, i: &FeeInputs, difference: f64) -> Verdict {
     let urgent = urgent(memory, i, difference);
     let waited = memory.pending.is_some_and(|p| i.now.hours_since(p.since) >= PATIENCE_HOURS);
     let wish = match () {
-        () if has_newcomer(memory, i) || to_follow(memory, i).is_some() => return Verdict::Align,
         () if difference == 0.0 && !apart => return Verdict::Same,
         () if urgent.is_some_and(|most| i.updates.urgent < most) => return Verdict::Urgent,
         () if urgent.is_none() && memory.is_held() => return Verdict::Held,
