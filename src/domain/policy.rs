@@ -1,0 +1,105 @@
+//! What may be done with a channel, and who said so. The value only: `policy/` resolves it, `fees/` and `rebalance/` obey it.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Msat, Ppm};
+
+/// One channel's policy, from whatever sources: nothing downstream knows where a rule came from, except by the trail.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Policy {
+    pub pricing: Pricing,
+    /// With `Pricing::Exact` all that is to be in force; with the controller only what it does not decide itself.
+    pub terms: Terms,
+    pub rebalance: RebalanceMode,
+    pub limits: Limits,
+    pub tags: BTreeSet<String>,
+    /// Which source decided each member, in the order in which they spoke.
+    pub trail: Vec<Ruling>,
+}
+
+/// Who finds the outbound fee rate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pricing {
+    /// The fee controller, starting from the prior where it knows nothing yet.
+    #[default]
+    Controller,
+    ControllerFrom(Ppm),
+    /// The terms as they stand, also outside the node's limits: 0 ppm is 0 ppm.
+    Exact,
+    /// Nobody: the channel is never touched.
+    Untouched,
+}
+
+/// What a channel can be told. `None` leaves what is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terms {
+    pub ppm: Option<Ppm>,
+    pub base: Option<Msat>,
+    /// Parts per million of what comes in; negative is a discount. Only LND knows inbound fees.
+    pub inbound_ppm: Option<i32>,
+    pub inbound_base_msat: Option<i32>,
+    pub htlc_min: Option<Msat>,
+    pub htlc_max: Option<Msat>,
+    /// Blocks; only LND has it per channel.
+    pub time_lock_delta: Option<u32>,
+    /// Only LND can be told so.
+    pub disabled: Option<bool>,
+}
+
+/// Which way liquidity may be moved by rebalancing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RebalanceMode {
+    #[default]
+    Enabled,
+    Disabled,
+    /// May be drained, never filled.
+    SourceOnly,
+    /// May be filled, never drained.
+    SinkOnly,
+}
+
+/// How far the controller may go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Limits {
+    pub min: Option<Ppm>,
+    pub max: Option<Ppm>,
+    /// The largest change at once.
+    pub max_step: Option<Ppm>,
+    /// Bounds of the controller's result in multiples of the fee that it found at its start.
+    pub multiplier_min: Option<f64>,
+    pub multiplier_max: Option<f64>,
+}
+
+/// One source's word on one member of a policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ruling {
+    pub source: Source,
+    /// The member as users spell it: `strategy`, `fee_ppm`, `rebalance_mode`, …
+    pub member: String,
+    pub value: String,
+}
+
+/// Where a rule comes from, strongest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// `revenue-policy`, for all channels with the peer.
+    Peer,
+    /// A section of the rule file.
+    Section { name: String, line: u32 },
+    /// Nobody said anything.
+    Default,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Peer => f.write_str("the peer's policy"),
+            Source::Section { name, line } => write!(f, "section [{name}], line {line}"),
+            Source::Default => f.write_str("the default"),
+        }
+    }
+}
