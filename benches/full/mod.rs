@@ -84,7 +84,7 @@ impl Node for Instantly {
         let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
         let channel = channels.iter_mut().find(|channel| channel.channel_id == order.channel).expect("it is ours");
         channel.ours.ppm = order.ppm;
-        Ok(FeeInForce { ppm: order.ppm, base: Msat(0) })
+        Ok(FeeInForce { ppm: order.ppm, base: Msat(0), htlc_min: None, htlc_max: None })
     }
 
     fn warnings(&self) -> Vec<String> {

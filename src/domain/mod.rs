@@ -9,7 +9,7 @@ pub mod time;
 pub mod units;
 pub mod view;
 
-pub use channel::{Channel, ChannelName, ChannelState, FeePolicy, Side};
+pub use channel::{Bounds, Channel, ChannelName, ChannelState, FeePolicy, Side};
 pub use flow::{Flow, FlowClass};
 pub use forward::{Forward, ForwardIndex, ForwardKey, ForwardStatus};
 pub use ids::{ChannelId, PeerId, Scid};

@@ -176,8 +176,11 @@ impl Node for CoreLightning {
     /// that are under way at the old price still pass.
     async fn set_fee(&self, order: FeeOrder) -> Result<FeeInForce, NodeError> {
         let mut params = json!({"id": order.channel.to_string(), "feeppm": order.ppm.0});
-        if let Some(base) = order.base {
-            params["feebase"] = json!(base.0);
+        let more = [("feebase", order.base), ("htlcmin", order.htlc_min), ("htlcmax", order.htlc_max)];
+        for (name, amount) in more {
+            if let Some(amount) = amount {
+                params[name] = json!(amount.0);
+            }
         }
         wire::fee_in_force(&self.call("setchannel", params).await?, order.channel)
     }

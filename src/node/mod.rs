@@ -54,6 +54,8 @@ pub struct FeeOrder {
     pub channel: ChannelId,
     pub ppm: Ppm,
     pub base: Option<Msat>,
+    pub htlc_min: Option<Msat>,
+    pub htlc_max: Option<Msat>,
 }
 
 /// What the node says is in force after an order.
@@ -61,6 +63,16 @@ pub struct FeeOrder {
 pub struct FeeInForce {
     pub ppm: Ppm,
     pub base: Msat,
+    /// Where the node says so: it may have cut what was ordered.
+    pub htlc_min: Option<Msat>,
+    pub htlc_max: Option<Msat>,
+}
+
+impl FeeOrder {
+    /// This rate, and nothing else.
+    pub fn rate(channel: ChannelId, ppm: Ppm) -> FeeOrder {
+        FeeOrder { channel, ppm, base: None, htlc_min: None, htlc_max: None }
+    }
 }
 
 /// What a node tells unasked, besides forwards.

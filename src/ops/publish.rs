@@ -139,7 +139,7 @@ impl Ops {
     async fn publish(&self, name: &str, order: &FeeRow, options: &Options) -> FeeOutcomeKind {
         let (old, fee) = (order.old, order.new);
         let base = options.base_fee_msat.map(Msat);
-        match self.node.set_fee(FeeOrder { channel: order.channel, ppm: fee, base }).await {
+        match self.node.set_fee(FeeOrder { base, ..FeeOrder::rate(order.channel, fee) }).await {
             Ok(in_force) if in_force.ppm == fee && base.is_none_or(|base| in_force.base == base) => {
                 tracing::info!("{name}: fee {old} -> {fee}: {}", order.summary);
                 FeeOutcomeKind::Set

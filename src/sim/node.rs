@@ -10,7 +10,7 @@ use super::mempool::Mempool;
 use super::network::{Network, Scenario};
 use super::tape::Tape;
 use crate::domain::ChannelName;
-use crate::domain::{Channel, Feerate, Forward, Identity, Msat, Scid, Time};
+use crate::domain::{Channel, FeePolicy, Feerate, Forward, Identity, Msat, Scid, Time};
 use crate::node::{BreakerReport, FeeInForce, FeeOrder, ForwardPage, Node, NodeError};
 
 /// A market and its mempool behind one lock.
@@ -123,9 +123,16 @@ impl Node for SimNode {
             return Err(NodeError::Refused { method: "setchannel".to_owned(), code: -32602, message });
         };
         let old = market.channels[place].price;
-        let base = order.base.map_or(old.base, |base| base.0);
-        market.set_price(place, Price { base, ppm: order.ppm.0, ..old }, None);
-        Ok(FeeInForce { ppm: order.ppm, base: Msat(base) })
+        let most = market.channels[place].capacity / 100 * 99;
+        let price = Price {
+            base: order.base.map_or(old.base, |base| base.0),
+            ppm: order.ppm.0,
+            htlc_min: order.htlc_min.map_or(old.htlc_min, |min| min.0),
+            htlc_max: order.htlc_max.map_or(old.htlc_max, |max| max.0.min(most)),
+        };
+        market.set_price(place, price, None);
+        let FeePolicy { base, ppm, htlc_min, htlc_max } = price.policy();
+        Ok(FeeInForce { ppm, base, htlc_min, htlc_max })
     }
 
     fn warnings(&self) -> Vec<String> {

@@ -102,7 +102,12 @@ impl Node for TrickyNode {
                 let (method, message) = ("setchannel".to_owned(), "not now".to_owned());
                 Err(NodeError::Refused { method, code: -1, message })
             }
-            Answer::SaysOther => Ok(FeeInForce { ppm: Ppm(order.ppm.0 + 1), base: cl_revenue_ops::domain::Msat(0) }),
+            Answer::SaysOther => Ok(FeeInForce {
+                ppm: Ppm(order.ppm.0 + 1),
+                base: cl_revenue_ops::domain::Msat(0),
+                htlc_min: None,
+                htlc_max: None,
+            }),
             Answer::ObeysInSilence => {
                 self.inner.set_fee(order).await?;
                 Err(no_answer())

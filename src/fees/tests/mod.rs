@@ -51,6 +51,7 @@ pub(super) fn channel(number: u8, ppm: u32) -> Channel {
         ours: FeePolicy { base: Msat(0), ppm: Ppm(ppm), htlc_min: None, htlc_max: None },
         theirs: None,
         sent: Some(Msat(1_000_000)),
+        bounds: crate::domain::Bounds::default(),
     }
 }
 
