@@ -1,6 +1,7 @@
 //! The words of the house: data and arithmetic. No async, no I/O, no foreign formats.
 
 pub mod channel;
+pub mod facts;
 pub mod flow;
 pub mod forward;
 pub mod ids;
@@ -10,6 +11,7 @@ pub mod units;
 pub mod view;
 
 pub use channel::{Bounds, Channel, ChannelName, ChannelState, FeePolicy, Side};
+pub use facts::{Activity, Costs, Estimate, Facts, Graph, NodeFacts, OurTerms, Shared, TheirTerms, Together, Week};
 pub use flow::{Flow, FlowClass};
 pub use forward::{Forward, ForwardIndex, ForwardKey, ForwardStatus};
 pub use ids::{ChannelId, PeerId, Scid};

@@ -1,0 +1,193 @@
+//! What charge-lnd decides, case by case, and what we make of the same file. `POLICY_GOLDENS` may name another file of cases.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use cl_revenue_ops::domain::Facts;
+use cl_revenue_ops::policy::snapshot::Snapshot;
+use cl_revenue_ops::policy::{Capabilities, Inbound, Outcome, Reading, Resolution, RuleFile, Wanted, changes};
+use serde_json::{Map, Value, json};
+
+fn goldens() -> Value {
+    let own = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/policy/policy-goldens.json");
+    let path = std::env::var("POLICY_GOLDENS").unwrap_or_else(|_| own.to_owned());
+    serde_json::from_str(&std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"))).unwrap()
+}
+
+#[test]
+fn every_case_is_decided_as_charge_lnd_decides_it() {
+    let goldens = goldens();
+    let cases = goldens["cases"].as_array().unwrap();
+    let wrong: Vec<String> = cases.iter().flat_map(|case| Case::of(&goldens["fixture"], case).wrong()).collect();
+    assert!(!cases.is_empty() && wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// One text of rules on one state of the node.
+struct Case<'a> {
+    case: &'a Value,
+    fixture: Value,
+    files: &'a Map<String, Value>,
+}
+
+impl<'a> Case<'a> {
+    fn of(fixture: &'a Value, case: &'a Value) -> Case<'a> {
+        let files = fixture["files"].as_object().unwrap();
+        let mut fixture = fixture.clone();
+        if let Some(rate) = case["override"].get("satkw") {
+            fixture["estimate_sat_per_kw"] = rate.clone();
+        }
+        if let Some(version) = case["override"].get("version") {
+            fixture["version"] = version.clone();
+        }
+        let channels = fixture["channels"].as_array_mut().unwrap();
+        if let Some(letters) = case["channels"].as_str() {
+            channels.retain(|channel| letters.contains(channel["name"].as_str().unwrap()));
+        }
+        for channel in channels {
+            let name = channel["name"].as_str().unwrap().to_owned();
+            if let Some(changed) = case["override_current_policy"][&name].as_object() {
+                put(&mut channel["our_policy"], changed);
+            }
+            if names(&case["missing_graph_edge"], channel) {
+                (channel["our_policy"], channel["peer_policy"]) = (Value::Null, Value::Null);
+            }
+            if !case["known_graph_nodes_only"].is_null() && !names(&case["known_graph_nodes_only"], channel) {
+                channel["peer"] = Value::Null;
+            }
+        }
+        Case { case, fixture, files }
+    }
+
+    fn wrong(&self) -> Vec<String> {
+        let read = |path: &str| {
+            let text = self.files.get(path).and_then(Value::as_str).map(str::to_owned);
+            text.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+        };
+        let (rules, _) = RuleFile::parse(self.text("config"), self.text("name"), Reading::ChargeLnd, &read);
+        let periods = rules.as_ref().map(RuleFile::periods).unwrap_or_default();
+        let snapshot = Snapshot::of(self.fixture.clone(), &periods).unwrap_or_else(|error| panic!("{error}"));
+        let can = charge_lnd_can(self.fixture["version"].as_str().unwrap_or_default());
+        let mut wrong = Vec::new();
+        for (channel, facts) in self.fixture["channels"].as_array().unwrap().iter().zip(&snapshot.channels) {
+            let name = channel["name"].as_str().unwrap();
+            let found = rules.as_ref().map(|rules| decision(&rules.resolve(facts, &snapshot.node), facts, can));
+            let expected = self.case["expect"].get(name).unwrap_or(&Value::Null);
+            if let Some(difference) = self.differs(expected, found, facts) {
+                wrong.push(format!("{} {name}: {difference}", self.text("name")));
+            }
+        }
+        wrong
+    }
+
+    /// `found` is nothing where the file is refused.
+    fn differs(&self, expected: &Value, found: Option<Value>, facts: &Facts) -> Option<String> {
+        let nothing = |found: &Value| found.get("update").is_none() && found.get("set_disabled").is_none();
+        let fails =
+            !expected["skipped_error"].is_null() || self.aborts(expected) || self.text("note").starts_with("BUG");
+        // charge-lnd cannot judge this key at all.
+        if fails && self.text("config").contains("chan.disabled") {
+            return found.filter(|found| found["skipped_error"] == json!(true)).map(|found| found.to_string());
+        }
+        if fails {
+            return found.filter(|found| !nothing(found)).map(|found| format!("should stay untouched, gets {found}"));
+        }
+        let found = found.unwrap_or_else(|| json!("the file is refused"));
+        // charge-lnd says nothing of a channel that its graph does not have, and leaves it alone.
+        if !facts.in_graph {
+            let same = expected.is_null() || expected["policy"].is_null() || expected["policy"] == found["policy"];
+            return (!same || !nothing(&found)).then(|| format!("{found} instead of {expected}"));
+        }
+        (plain(expected) != plain(&found)).then(|| format!("{found} instead of {expected}"))
+    }
+
+    fn aborts(&self, expected: &Value) -> bool {
+        let said = |value: &Value| value.get("run_aborts").is_some_and(|aborts| *aborts != json!(false));
+        said(expected) || said(self.case) || said(&self.case["expect"])
+    }
+
+    fn text(&self, key: &str) -> &'a str {
+        self.case[key].as_str().unwrap_or_default()
+    }
+}
+
+/// Short names of what is in force.
+fn put(policy: &mut Value, changed: &Map<String, Value>) {
+    let long: BTreeMap<&str, &str> = BTreeMap::from([
+        ("base", "fee_base_msat"),
+        ("ppm", "fee_rate_ppm"),
+        ("ib", "inbound_base_msat"),
+        ("ip", "inbound_ppm"),
+        ("dis", "disabled"),
+        ("max", "max_htlc_msat"),
+        ("min", "min_htlc_msat"),
+        ("tld", "time_lock_delta"),
+    ]);
+    for (short, value) in changed {
+        policy[*long.get(short.as_str()).unwrap_or(&short.as_str())] = value.clone();
+    }
+}
+
+/// Is the channel in a list of names, ids or nodes, or does the list stand for all?
+fn names(list: &Value, channel: &Value) -> bool {
+    let words = |text: &str| match text.bytes().all(|b| b.is_ascii_uppercase()) {
+        true => text.chars().map(|letter| letter.to_string()).collect(),
+        false => vec![text.to_owned()],
+    };
+    let named = |text: &Value| {
+        let called = ["name", "scid", "chan_id", "remote_pubkey"].map(|key| &channel[key]);
+        text.as_str().is_some_and(|text| words(text).iter().any(|word| called.contains(&&json!(word))))
+    };
+    match list {
+        Value::Bool(all) => *all,
+        Value::Array(list) => list.iter().any(named),
+        other => named(other),
+    }
+}
+
+/// charge-lnd compares the parts of a version one by one, so that for it 1.0 is older than 0.18.
+fn charge_lnd_can(version: &str) -> Capabilities {
+    let minor = version.split(['.', '-']).nth(1).and_then(|part| part.parse().ok()).unwrap_or(0);
+    let inbound = if minor >= 18 { Inbound::Both } else { Inbound::Disregarded };
+    Capabilities { inbound, disable: minor >= 13, time_lock_delta: true }
+}
+
+/// A resolution in the words of the cases.
+fn decision(resolution: &Resolution, facts: &Facts, can: Capabilities) -> Value {
+    let wanted = match &resolution.outcome {
+        Outcome::Unruled => return json!({ "policy": null }),
+        Outcome::Skipped(_) => return json!({ "skipped_error": true }),
+        Outcome::Wanted(wanted) => *wanted,
+        Outcome::Untouched => Wanted::default(),
+        Outcome::Controller { .. } => panic!("charge-lnd has no controller"),
+    };
+    let mut told = json!({ "policy": resolution.section, "strategy": resolution.strategy });
+    // Without an edge there is nothing to compare with.
+    if !facts.in_graph {
+        return told;
+    }
+    let update = changes(&facts.ours, facts.active, &wanted, can);
+    if let Some(disable) = update.disable {
+        told["set_disabled"] = json!(disable);
+    }
+    if let Some(terms) = update.terms {
+        told["update"] = json!({
+            "base_fee_msat": terms.base_msat,
+            "fee_ppm": terms.ppm,
+            "inbound_base_fee_msat": terms.inbound_base_msat,
+            "inbound_fee_ppm": terms.inbound_ppm,
+            "min_htlc_msat": terms.htlc_min_msat,
+            "max_htlc_msat": terms.htlc_max_msat,
+            "time_lock_delta": terms.time_lock_delta,
+        });
+    }
+    told
+}
+
+/// Without members that say nothing.
+fn plain(decision: &Value) -> Value {
+    let mut plain = decision.clone();
+    if let Some(update) = plain.get_mut("update").and_then(Value::as_object_mut) {
+        update.retain(|_, value| !value.is_null());
+    }
+    plain
+}
