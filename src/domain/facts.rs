@@ -118,6 +118,25 @@ pub enum Graph {
     },
 }
 
+/// A peer in the public graph.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GraphPeer {
+    /// `None`: the graph does not know the peer, or it has no name.
+    pub alias: Option<String>,
+    pub graph: Graph,
+    /// Channels that the peer has disabled on its side.
+    pub disabled: BTreeSet<Scid>,
+}
+
+/// The chain as the node sees it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Chain {
+    pub height: u32,
+    pub synced: bool,
+    /// Nearest goal first; empty if the node cannot estimate now.
+    pub feerates: Vec<Estimate>,
+}
+
 /// Our channels with one peer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shared {

@@ -11,7 +11,9 @@ pub mod units;
 pub mod view;
 
 pub use channel::{Bounds, Channel, ChannelName, ChannelState, FeePolicy, Side};
-pub use facts::{Activity, Costs, Estimate, Facts, Graph, NodeFacts, OurTerms, Shared, TheirTerms, Together, Week};
+pub use facts::{
+    Activity, Chain, Costs, Estimate, Facts, Graph, GraphPeer, NodeFacts, OurTerms, Shared, TheirTerms, Together, Week,
+};
 pub use flow::{Flow, FlowClass};
 pub use forward::{Forward, ForwardIndex, ForwardKey, ForwardStatus};
 pub use ids::{ChannelId, PeerId, Scid};

@@ -89,6 +89,17 @@ pub struct ChannelDays {
     pub last_forward: Option<Time>,
 }
 
+/// Settled forwards of one channel within a span of time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moved {
+    pub in_msat: u64,
+    pub out_msat: u64,
+    pub in_count: u64,
+    pub out_count: u64,
+    /// Fees of forwards out by the channel.
+    pub earned_msat: u64,
+}
+
 /// Demand for one channel from one other, within a span of time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Demand {

@@ -10,11 +10,14 @@ use async_trait::async_trait;
 use cln_rpc::{ClnRpc, RpcError};
 use serde_json::{Value, json};
 
+use super::cln_graph as graph;
 use super::cln_row::garbled;
 use super::{
     BreakerReport, ChannelName, FeeInForce, FeeOrder, ForwardIndex, ForwardPage, Node, NodeError, cln_wire as wire,
 };
-use crate::domain::{Channel, Clock, Feerate, Forward, Identity, Scid, SystemClock, Time};
+use crate::domain::{
+    Chain, Channel, ChannelId, Clock, Feerate, Forward, GraphPeer, Identity, Msat, PeerId, Scid, SystemClock, Time,
+};
 
 /// How long a whole listing of forwards serves, at a node that cannot list them by pages. Such a listing may be of tens of
 /// megabytes, and new forwards are heard of by notification anyway.
@@ -170,6 +173,30 @@ impl Node for CoreLightning {
 
     async fn feerate(&self) -> Result<Option<Feerate>, NodeError> {
         wire::feerate(&self.call("feerates", json!({"style": "perkb"})).await?)
+    }
+
+    async fn chain(&self) -> Result<Chain, NodeError> {
+        let info = self.call("getinfo", json!({})).await?;
+        graph::chain(&info, &self.call("feerates", json!({"style": "perkb"})).await?)
+    }
+
+    /// Three questions: its name, the channels that it tells of, and those that others tell of.
+    async fn peer_in_graph(&self, peer: PeerId) -> Result<GraphPeer, NodeError> {
+        let id = peer.to_string();
+        let nodes = self.call("listnodes", json!({"id": id})).await?;
+        let from = self.call("listchannels", json!({"source": id})).await?;
+        let to = self.call("listchannels", json!({"destination": id})).await?;
+        graph::peer(&nodes, &from, &to)
+    }
+
+    async fn opening_cost(&self, channel: ChannelId) -> Result<Option<Msat>, NodeError> {
+        let account = json!({"account": channel.to_string()});
+        match self.call("bkpr-listaccountevents", account).await {
+            Ok(answer) => graph::opening_cost(&answer),
+            // Without a bookkeeper, or for a channel that it has not heard of.
+            Err(NodeError::Unsupported { .. } | NodeError::Refused { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// What is not named stays as it is, and the node keeps accepting the old fee for ten minutes after a raise: payments

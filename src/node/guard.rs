@@ -10,7 +10,7 @@ use super::{
     BreakerReport, ChannelName, FeeInForce, FeeOrder, ForwardPage, Node, NodeError,
     breaker::{Breaker, Pass},
 };
-use crate::domain::{Channel, Clock, Feerate, Forward, Identity, Scid};
+use crate::domain::{Chain, Channel, ChannelId, Clock, Feerate, Forward, GraphPeer, Identity, Msat, PeerId, Scid};
 
 /// How patient we are. Asked for anew at each call, so that a change of the options holds at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,8 @@ enum Group {
     Forwards,
     Feerates,
     Fees,
+    Graph,
+    Bookkeeper,
 }
 
 pub struct Guarded<N> {
@@ -93,6 +95,18 @@ impl<N: Node> Node for Guarded<N> {
         self.guard(Group::Feerates, "feerate", self.node.feerate()).await
     }
 
+    async fn chain(&self) -> Result<Chain, NodeError> {
+        self.guard(Group::Info, "chain", self.node.chain()).await
+    }
+
+    async fn peer_in_graph(&self, peer: PeerId) -> Result<GraphPeer, NodeError> {
+        self.guard(Group::Graph, "peer_in_graph", self.node.peer_in_graph(peer)).await
+    }
+
+    async fn opening_cost(&self, channel: ChannelId) -> Result<Option<Msat>, NodeError> {
+        self.guard(Group::Bookkeeper, "opening_cost", self.node.opening_cost(channel)).await
+    }
+
     async fn set_fee(&self, order: FeeOrder) -> Result<FeeInForce, NodeError> {
         self.guard(Group::Fees, "set_fee", self.node.set_fee(order)).await
     }
@@ -140,7 +154,8 @@ impl<N: Node> Drop for Attempt<'_, N> {
 }
 
 impl Group {
-    const ALL: [Group; 5] = [Group::Info, Group::Channels, Group::Forwards, Group::Feerates, Group::Fees];
+    const ALL: [Group; 7] =
+        [Group::Info, Group::Channels, Group::Forwards, Group::Feerates, Group::Fees, Group::Graph, Group::Bookkeeper];
 
     fn name(self) -> &'static str {
         match self {
@@ -149,6 +164,8 @@ impl Group {
             Group::Forwards => "forwards",
             Group::Feerates => "feerates",
             Group::Fees => "fees",
+            Group::Graph => "graph",
+            Group::Bookkeeper => "bookkeeper",
         }
     }
 }

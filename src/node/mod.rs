@@ -2,15 +2,17 @@
 
 mod breaker;
 pub mod cln;
+pub mod cln_graph;
 mod cln_row;
 pub mod cln_wire;
 pub mod guard;
+pub mod rule_text;
 
 use async_trait::async_trait;
 
 use crate::domain::{
-    Channel, ChannelId, ChannelName, ChannelState, Feerate, Forward, ForwardIndex, Identity, Msat, PeerId, Ppm, Scid,
-    Time,
+    Chain, Channel, ChannelId, ChannelName, ChannelState, Feerate, Forward, ForwardIndex, GraphPeer, Identity, Msat,
+    PeerId, Ppm, Scid, Time,
 };
 
 /// A Lightning node, as a short list of our own verbs. All are safe to repeat.
@@ -29,6 +31,15 @@ pub trait Node: Send + Sync {
     async fn channel_of(&self, scid: Scid) -> Result<Option<ChannelName>, NodeError>;
 
     async fn feerate(&self) -> Result<Option<Feerate>, NodeError>;
+
+    /// Height and price of the chain.
+    async fn chain(&self) -> Result<Chain, NodeError>;
+
+    /// What the public graph says of a peer.
+    async fn peer_in_graph(&self, peer: PeerId) -> Result<GraphPeer, NodeError>;
+
+    /// What the funding of a channel cost us; `None`: nothing that the node has a record of.
+    async fn opening_cost(&self, channel: ChannelId) -> Result<Option<Msat>, NodeError>;
 
     /// Sets the outbound fee of one channel and answers what the node says is now in force.
     async fn set_fee(&self, order: FeeOrder) -> Result<FeeInForce, NodeError>;
@@ -122,6 +133,8 @@ impl BreakerReport {
             "channels" => "when it was asked for its channels",
             "forwards" => "when it was asked for its forwards",
             "feerates" => "when it was asked for the price of block space",
+            "graph" => "when it was asked for the public graph",
+            "bookkeeper" => "when its bookkeeper was asked",
             "fees" => "when it was told to change a fee",
             group => group,
         };

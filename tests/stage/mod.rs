@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use cl_revenue_ops::domain::{
-    Channel, ChannelId, ChannelName, Clock as _, Feerate, Forward, Identity, ManualClock, PeerId, Ppm, Scid, Time,
+    Chain, Channel, ChannelId, ChannelName, Clock as _, Feerate, Forward, GraphPeer, Identity, ManualClock, Msat,
+    PeerId, Ppm, Scid, Time,
 };
 use cl_revenue_ops::ledger::{FeeRow, Ledger, MemoryRow};
 use cl_revenue_ops::node::{BreakerReport, FeeInForce, FeeOrder, ForwardPage, Node, NodeError};
@@ -92,6 +93,18 @@ impl Node for TrickyNode {
 
     async fn feerate(&self) -> Result<Option<Feerate>, NodeError> {
         if self.tricks.lock().unwrap().no_feerate { Ok(None) } else { self.inner.feerate().await }
+    }
+
+    async fn chain(&self) -> Result<Chain, NodeError> {
+        self.inner.chain().await
+    }
+
+    async fn peer_in_graph(&self, peer: PeerId) -> Result<GraphPeer, NodeError> {
+        self.inner.peer_in_graph(peer).await
+    }
+
+    async fn opening_cost(&self, channel: ChannelId) -> Result<Option<Msat>, NodeError> {
+        self.inner.opening_cost(channel).await
     }
 
     async fn set_fee(&self, order: FeeOrder) -> Result<FeeInForce, NodeError> {
