@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
-use crate::domain::{ChannelState, Forward};
+use crate::domain::{ChannelState, Forward, Time};
 use crate::node::{NodeError, NodeEvent, cln_wire};
 use crate::ops::{Job, Ops};
 use crate::options::Options;
@@ -26,6 +26,8 @@ const READ_AGAIN_SECS: u64 = 60;
 /// Least time between two fee cycles that channel events asked for, and how long the first one waits for more of them.
 const BETWEEN_ASKED_SECS: u64 = 60;
 const ASKED_SECS: u64 = 2;
+/// A policy that will end is looked at this often, should the clock be set meanwhile.
+const LONGEST_WAIT_HOURS: f64 = 1.0;
 /// Each wait is shorter or longer by up to this part of it, so that nodes do not act in step.
 const JITTER: f64 = 0.2;
 
@@ -175,8 +177,8 @@ impl Timer {
         let interval = match self.job {
             Job::Flow => options.flow_interval,
             Job::Fees => options.fee_interval,
-            // The other jobs read the list as well, so this one only makes up for what went wrong.
-            Job::Sync => return self.asked,
+            // The other jobs read the list as well, so this one only makes up for what went wrong; policies end at a moment of their own.
+            Job::Sync | Job::Policies => return self.asked,
         };
         let regular = self.last.map(|last| last + pace.secs(interval as f64 * self.jitter));
         self.asked.into_iter().chain(regular).min()
@@ -186,6 +188,15 @@ impl Timer {
         self.last = Some(at);
         self.asked = None;
         self.jitter = dice.random_range(1.0 - JITTER..=1.0 + JITTER);
+    }
+
+    /// A moment on the machine's clock. What is over is due now, but not again and again if it cannot be done.
+    fn until(&self, at: Time, now: Time, pace: Pace) -> Instant {
+        let wait = pace.secs(at.hours_since(now).clamp(0.0, LONGEST_WAIT_HOURS) * 3600.0);
+        match self.last.filter(|_| at <= now) {
+            Some(last) => Instant::now().max(last + pace.secs(BETWEEN_ASKED_SECS as f64)),
+            None => Instant::now() + wait,
+        }
     }
 
     /// Asked by events: soon, and not more than once in a while.
@@ -205,9 +216,13 @@ async fn timers(ops: &Arc<Ops>, pace: Pace, wake: &Notify) {
         Timer::new(Job::Sync, Some(start)),
         Timer::new(Job::Flow, Some(start + pace.secs(FIRST_FLOW_SECS as f64))),
         Timer::new(Job::Fees, None),
+        Timer::new(Job::Policies, None),
     ];
+    let mut expiry = ops.next_expiry();
     loop {
         let now_in_force = options.borrow_and_update().clone();
+        let ends = *expiry.borrow_and_update();
+        timers[3].asked = ends.map(|at| timers[3].until(at, ops.now(), pace));
         schedule(ops, &timers, &now_in_force, pace);
         let due = |timer: &Timer| timer.due(&now_in_force, pace);
         let next = (0..timers.len()).filter_map(|at| due(&timers[at]).map(|when| (when, at))).min();
@@ -223,12 +238,13 @@ async fn timers(ops: &Arc<Ops>, pace: Pace, wake: &Notify) {
             }
             () = wake.notified() => timers[2].ask(Instant::now(), pace),
             _ = options.changed() => {}
+            Ok(()) = expiry.changed() => {}
         }
     }
 }
 
 /// What one run brings about: a failed reading is tried again, the first fee cycle follows the first analysis.
-fn follow(timers: &mut [Timer; 3], ran: usize, ok: bool, pace: Pace) {
+fn follow(timers: &mut [Timer; 4], ran: usize, ok: bool, pace: Pace) {
     let now = Instant::now();
     if ran == 0 && !ok {
         timers[0].asked = Some(now + pace.secs(READ_AGAIN_SECS as f64));
@@ -256,6 +272,7 @@ async fn step(ops: &Arc<Ops>, job: Job) -> bool {
             Job::Sync => own.sync().await.map(drop),
             Job::Flow => own.flow_cycle().await.map(drop),
             Job::Fees => own.fee_cycle().await.map(drop),
+            Job::Policies => own.end_policies().await.map(drop),
         }
     });
     let result = run.await.unwrap_or_else(|broken| Err(anyhow::anyhow!("the step broke off: {broken}")));
@@ -317,7 +334,7 @@ mod tests {
 
     #[test]
     fn a_failed_reading_is_tried_again_and_fees_follow_the_first_analysis() {
-        let mut timers = [Job::Sync, Job::Flow, Job::Fees].map(|job| Timer::new(job, None));
+        let mut timers = Job::ALL.map(|job| Timer::new(job, None));
         follow(&mut timers, 0, true, PACE);
         assert_eq!((timers[0].asked, timers[2].asked), (None, None));
         follow(&mut timers, 0, false, PACE);

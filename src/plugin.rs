@@ -239,7 +239,11 @@ async fn open(wiring: &Wiring, stage: &watch::Sender<Stage>) -> Result<Ops, Trou
         _ => Trouble::Lasting(error),
     })?;
     let ops = Ops::new(identity, wiring.node.clone(), ledger, wiring.clock.clone(), wiring.settings.clone());
-    match ops.load_overrides().await.context("reading the options that the ledger keeps") {
+    let loaded = async {
+        ops.load_overrides().await.context("reading the options that the ledger keeps")?;
+        ops.load_policies().await
+    };
+    match loaded.await {
         Ok(()) => Ok(ops),
         Err(error) => {
             ops.close().await;

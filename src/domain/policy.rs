@@ -20,6 +20,51 @@ pub struct Policy {
     pub trail: Vec<Ruling>,
 }
 
+static CONTROLLER: Policy = Policy {
+    pricing: Pricing::Controller,
+    terms: Terms {
+        ppm: None,
+        base: None,
+        inbound_ppm: None,
+        inbound_base_msat: None,
+        htlc_min: None,
+        htlc_max: None,
+        time_lock_delta: None,
+        disabled: None,
+    },
+    rebalance: RebalanceMode::Enabled,
+    limits: Limits { min: None, max: None, max_step: None, multiplier_min: None, multiplier_max: None },
+    tags: BTreeSet::new(),
+    trail: Vec::new(),
+};
+
+impl Policy {
+    /// What holds where nobody said anything: the controller, within the node's limits.
+    pub fn controller() -> &'static Policy {
+        &CONTROLLER
+    }
+
+    /// The rate to be in force, if it is not for the controller to find.
+    pub fn exact(&self) -> Option<Ppm> {
+        self.terms.ppm.filter(|_| self.pricing == Pricing::Exact)
+    }
+
+    /// Is a rate set here, by whatever rule?
+    pub fn is_priced(&self) -> bool {
+        match self.pricing {
+            Pricing::Controller | Pricing::ControllerFrom(_) => true,
+            Pricing::Exact => self.terms.ppm.is_some(),
+            Pricing::Untouched => false,
+        }
+    }
+
+    /// Who decided a member, in words.
+    pub fn by(&self, member: &str) -> String {
+        let ruling = self.trail.iter().rev().find(|ruling| ruling.member == member);
+        ruling.map_or(Source::Default, |ruling| ruling.source.clone()).to_string()
+    }
+}
+
 /// Who finds the outbound fee rate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Pricing {
@@ -92,6 +137,26 @@ pub enum Source {
     Section { name: String, line: u32 },
     /// Nobody said anything.
     Default,
+}
+
+impl RebalanceMode {
+    pub const ALL: [RebalanceMode; 4] =
+        [RebalanceMode::Enabled, RebalanceMode::Disabled, RebalanceMode::SourceOnly, RebalanceMode::SinkOnly];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            RebalanceMode::Enabled => "enabled",
+            RebalanceMode::Disabled => "disabled",
+            RebalanceMode::SourceOnly => "source_only",
+            RebalanceMode::SinkOnly => "sink_only",
+        }
+    }
+}
+
+impl Limits {
+    pub fn is_none(&self) -> bool {
+        *self == Limits::default()
+    }
 }
 
 impl fmt::Display for Source {

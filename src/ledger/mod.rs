@@ -5,6 +5,7 @@ mod accounts;
 mod bulk;
 mod channels;
 mod check;
+mod clboss;
 mod demand;
 mod fees;
 mod flows;
@@ -17,6 +18,7 @@ mod notes;
 mod open;
 mod orphans;
 mod overrides;
+mod policies;
 mod reputation;
 mod rollups;
 mod transfers;
@@ -34,9 +36,11 @@ use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 use crate::domain::{ChannelId, Msat, PeerId, Ppm, Time};
 use crate::flow::DaySum;
 
+pub use clboss::{TagRow, TagState};
 pub use history::{History, PastForward, PastPrice, ReadError};
 use memo::Memo;
 pub use open::{OpenError, peek};
+pub use policies::{Earnings, PolicyChange, PolicyChangeKind};
 
 /// A handle; clones share one file.
 #[derive(Clone, Debug)]

@@ -2,9 +2,10 @@
 
 use anyhow::Context;
 
+use super::policies::{Rules, Whom};
 use super::publish::Orders;
 use super::{FeeOutcome, Ops};
-use crate::domain::{Channel, ChannelId, NodeView, PeerId, Ppm, Scid, Time};
+use crate::domain::{Channel, ChannelId, NodeView, PeerId, Policy, Ppm, Scid, Time};
 use crate::fees;
 use crate::ledger::FeeOutcomeKind;
 use crate::options::Options;
@@ -40,6 +41,9 @@ pub enum OrderError {
     /// The caller erred.
     #[error("{0}")]
     Caller(String),
+    /// Asked for too often; the text says when to ask again.
+    #[error("{0}")]
+    TooOften(String),
     /// Something broke underneath.
     #[error("{0:#}")]
     Broken(#[from] anyhow::Error),
@@ -58,6 +62,8 @@ impl Ops {
         let (_, channels) = view.priced_by_peer().into_iter().find(|(id, _)| *id == peer).ok_or_else(|| {
             OrderError::Caller(format!("channel '{channel}' does not route now; its fee cannot be set"))
         })?;
+        let rules = Rules::new(self.policies().await?, &options, now);
+        check_policy(&rules.of_all(&channels), peer, ppm)?;
         let kinds = self.set_together(now, &channels, ppm, &options).await?;
         answer(channel, &channels, &kinds, ppm)
     }
@@ -71,7 +77,7 @@ impl Ops {
         let memories = self.take_memories().await?;
         let woken = memories.iter().map(|(peer, memory)| (*peer, fees::woken(memory, now))).collect();
         self.record_fees(now, memories, woken, &[]).await?;
-        let outcomes = self.fee_step().await?;
+        let outcomes = self.fee_step(Whom::All).await?;
         let count = |which: &dyn Fn(&FeeOutcome) -> bool| outcomes.iter().filter(|outcome| which(outcome)).count();
         Ok(WakeAnswer {
             woken: outcomes.len(),
@@ -124,6 +130,19 @@ impl Ops {
             self.record_fees(now, memories, vec![(first.peer, held)], &[]).await?;
         }
         Ok(kinds)
+    }
+}
+
+/// A fee that a policy would set back at the next step is no fee that was set.
+fn check_policy(policy: &Policy, peer: PeerId, ppm: Ppm) -> Result<(), OrderError> {
+    match policy.exact() {
+        Some(fee) if fee != ppm => Err(OrderError::Caller(format!(
+            "the fee of {peer} is {fee} by {}, which would set it back; give \"revenue-policy set {peer} strategy=static \
+             fee_ppm={}\" instead, or change that policy first",
+            policy.by("strategy"),
+            ppm.0
+        ))),
+        _ => Ok(()),
     }
 }
 

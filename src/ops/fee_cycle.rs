@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
+use super::policies::{Rules, Whom};
 use super::publish::Orders;
 use super::{FeeOutcome, Flows, Ops};
 use crate::domain::units::to_u64_rounded;
@@ -36,24 +37,27 @@ pub(super) struct Scene {
     observed: HashMap<PeerId, Observed>,
     flows: Flows,
     changes: HashMap<ChannelId, ChangeCount>,
+    pub(super) rules: Rules,
 }
 
 impl Ops {
     /// Decides every channel's fee. One refusal does not hide the rest.
     pub async fn fee_cycle(&self) -> anyhow::Result<Vec<FeeOutcome>> {
         self.catch_up().await?;
+        self.expire_policies().await?;
         let _turn = self.turn.lock().await;
-        self.fee_step().await
+        self.fee_step(Whom::All).await
     }
 
     /// The step itself, for those who hold the turn.
-    pub(super) async fn fee_step(&self) -> anyhow::Result<Vec<FeeOutcome>> {
-        let now = self.clock.now();
-        let scene = self.scene(now, self.settings.now()).await.context("looking at the node")?;
+    pub(super) async fn fee_step(&self, whom: Whom) -> anyhow::Result<Vec<FeeOutcome>> {
+        let (now, options) = (self.clock.now(), self.settings.now());
+        let rules = self.rules(whom, &options, now).await?;
+        let scene = self.scene(now, options, rules).await.context("looking at the node")?;
         let tuning = tuning(&scene.options);
         let plan = self.plan(&scene, &tuning).await.context("planning what balances are worth")?;
         let (mut orders, mut memories) = (Orders::default(), Vec::new());
-        for (peer, channels) in scene.view.priced_by_peer() {
+        for (peer, channels) in scene.view.priced_by_peer().into_iter().filter(|(peer, _)| scene.rules.concerns(peer)) {
             let decision = scene.decide(peer, &channels, plan.bid(&peer), &tuning);
             orders.add(now, &channels, &decision, scene.options.dry_run)?;
             let dry = scene.options.dry_run && decision.action != Action::Keep;
@@ -65,7 +69,7 @@ impl Ops {
         Ok(orders.outcomes())
     }
 
-    async fn scene(&self, now: Time, options: Arc<Options>) -> anyhow::Result<Scene> {
+    async fn scene(&self, now: Time, options: Arc<Options>, rules: Rules) -> anyhow::Result<Scene> {
         let view = self.look(now).await?;
         self.settle_unheard(&view).await.context("finding out what came of earlier orders")?;
         let memories = self.take_memories().await?;
@@ -76,7 +80,7 @@ impl Ops {
             self.flows(),
             self.ledger.changes_since(now.plus_hours(-BUDGET_HOURS), now, options.dry_run),
         )?;
-        Ok(Scene { view, options, market, vegas, memories, observed, flows, changes })
+        Ok(Scene { view, options, market, vegas, memories, observed, flows, changes, rules })
     }
 
     async fn market(&self, view: &NodeView, options: &Options) -> anyhow::Result<(Market, Reason)> {
@@ -192,6 +196,7 @@ impl Scene {
             memory: memory.as_deref(),
             bid,
             tuning,
+            policy: &self.rules.of_all(channels),
         })
         .with_vegas(self.vegas.clone())
     }

@@ -6,13 +6,15 @@ mod flow_cycle;
 mod jobs;
 mod notice;
 mod plan;
+mod policies;
 mod publish;
 mod reports;
 mod settings;
+mod suggestions;
 mod sync;
 mod vegas;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError};
 
 use tokio::sync::{Mutex, watch};
@@ -20,17 +22,19 @@ use tokio::sync::{Mutex, watch};
 pub use by_hand::{OrderError, SetFeeAnswer, WakeAnswer};
 pub use fee_cycle::tuning;
 pub use jobs::{Job, JobReport, Jobs};
+pub use policies::{PolicyAnswer, Wish};
 pub use publish::FeeOutcome;
 pub use reports::{
     AnalysisReport, Breaker, ChannelReport, FeeDebugReport, FeeLine, FeeReport, StatusReport, below_target,
 };
 pub use settings::{SettingChange, SettingRow, Settings};
+pub use suggestions::SuggestionReport;
 pub use sync::SyncReport;
 
 use crate::domain::{ChannelId, Clock, Flow, Identity, NodeView, PeerId, Time};
 use crate::fees::{Memory, Plan};
 use crate::ledger::Ledger;
-pub use crate::ledger::LedgerCheck;
+pub use crate::ledger::{LedgerCheck, PolicyChange, PolicyChangeKind};
 use crate::node::Node;
 use crate::options::Options;
 
@@ -46,6 +50,10 @@ pub struct Ops {
     turn: Mutex<()>,
     /// Held while the node's list of forwards is read, so that nobody reads it twice at a time.
     reading: Mutex<()>,
+    /// Held from reading the peers' policies to keeping what becomes of them. Nobody who holds it waits for the turn.
+    policing: Mutex<()>,
+    /// When the next policy expires.
+    expiry: watch::Sender<Option<Time>>,
     seen: Seen,
 }
 
@@ -64,6 +72,10 @@ struct Sights {
     flows: Option<Flows>,
     /// What the ledger holds, once a step has read it; absent while a step works with it.
     memories: Option<HashMap<PeerId, Memory>>,
+    /// The peers' policies, once they have been read.
+    policies: Option<policies::Policies>,
+    /// Peers whose policy has changed since their fees were decided.
+    unapplied: BTreeSet<PeerId>,
     /// The last plan that a step has read or made.
     plan: Option<Arc<Plan>>,
     /// When the balances were last noted.
@@ -106,8 +118,9 @@ impl Ops {
         clock: Arc<dyn Clock>,
         settings: Settings,
     ) -> Ops {
-        let (turn, reading) = (Mutex::new(()), Mutex::new(()));
-        Ops { identity, node, ledger, clock, settings, jobs: Jobs::default(), turn, reading, seen: Seen::default() }
+        let (turn, reading, policing) = (Mutex::new(()), Mutex::new(()), Mutex::new(()));
+        let (jobs, expiry, seen) = (Jobs::default(), watch::Sender::new(None), Seen::default());
+        Ops { identity, node, ledger, clock, settings, jobs, turn, reading, policing, expiry, seen }
     }
 
     pub fn now(&self) -> Time {

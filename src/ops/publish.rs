@@ -24,6 +24,29 @@ pub struct FeeOutcome {
     pub waits: bool,
 }
 
+impl FeeOutcome {
+    /// Was another fee wanted?
+    pub fn is_change(&self) -> bool {
+        self.kind != FeeOutcomeKind::Kept
+    }
+
+    /// What came of it, as users read it.
+    pub fn outcome(&self) -> &'static str {
+        in_words(self.kind)
+    }
+}
+
+/// What came of a decision, as users read it.
+pub(super) fn in_words(kind: FeeOutcomeKind) -> &'static str {
+    match kind {
+        FeeOutcomeKind::Kept => "kept",
+        FeeOutcomeKind::Set => "set",
+        FeeOutcomeKind::Dry => "dry-run",
+        FeeOutcomeKind::Failed => "failed",
+        FeeOutcomeKind::Ordered => "unknown",
+    }
+}
+
 /// Decisions on their way to the node, one a channel, and in the same order what the ledger does not keep of them.
 #[derive(Default)]
 pub(super) struct Orders {
@@ -122,6 +145,12 @@ impl Ops {
                 FeeOutcomeKind::Dry => {
                     let FeeRow { old, new, summary, .. } = &*row;
                     tracing::info!("{name}: would change the fee from {old} to {new} (dry run): {summary}");
+                }
+                // What the peer's policy has said since counts more: it is decided anew as soon as this step is over.
+                FeeOutcomeKind::Ordered if !row.manual && self.is_overruled(&row.peer) => {
+                    tracing::info!("{name}: the fee stays at {} for now, the policy has changed meanwhile", row.old);
+                    row.outcome = FeeOutcomeKind::Kept;
+                    settled.push(&*row);
                 }
                 FeeOutcomeKind::Ordered => {
                     row.outcome = self.publish(&name, row, options).await;

@@ -8,7 +8,7 @@ use anyhow::Context;
 use serde_json::Value;
 
 use super::{Job, JobReport, Ops, OrderError};
-use crate::domain::{Channel, Flow, FlowClass, Identity, NodeView, Ppm, Scid, Time};
+use crate::domain::{Channel, Flow, FlowClass, Identity, NodeView, Policy, Ppm, Scid, Time};
 use crate::fees;
 use crate::flow::{self, FlowInputs};
 
@@ -77,6 +77,8 @@ pub struct FeeDebugReport {
     pub learner: Value,
     /// What pricing remembers of the peer.
     pub memory: Value,
+    /// What may be done with the channel, and who said so.
+    pub policy: Policy,
 }
 
 impl Ops {
@@ -169,12 +171,14 @@ impl Ops {
         let why = fees::in_words(&row.why).context("reading the stages of the decision")?;
         let memories = self.memories().await?;
         let memory = memories.get(&row.peer);
+        let (_, policy) = self.policy_of(row.peer).await?;
         let learner = memory.and_then(fees::learner).map_or(Value::Null, |learner| learner.json());
         Ok(FeeDebugReport {
             last: named(row, Some(&view)),
             why,
             learner,
             memory: memory.map_or(Value::Null, fees::debug),
+            policy,
         })
     }
 
@@ -225,13 +229,7 @@ impl FeeReport {
     }
 
     pub fn outcome(&self) -> &'static str {
-        match self.row.outcome {
-            FeeOutcomeKind::Kept => "kept",
-            FeeOutcomeKind::Set => "set",
-            FeeOutcomeKind::Dry => "dry-run",
-            FeeOutcomeKind::Failed => "failed",
-            FeeOutcomeKind::Ordered => "unknown",
-        }
+        super::publish::in_words(self.row.outcome)
     }
 }
 

@@ -1,5 +1,6 @@
-//! Rule files: text in, values out. Sections choose channels by what they are, and say what is to be done with them; a superset of the
-//! files of charge-lnd. Pure: whoever asks brings the text, the facts, and the files that the text names.
+//! What may be done with a channel: peers' own policies and rule files come in, values go out. The sections of a rule file choose channels by
+//! what they are, and say what is to be done with them; a superset of the files of charge-lnd. Pure: whoever asks brings the text, the
+//! facts, and the files that the text names.
 
 mod bounds;
 mod cascade;
@@ -13,10 +14,13 @@ mod matchers;
 mod needs;
 mod own;
 mod params;
+pub mod peer;
 mod quantity;
 mod rules;
 pub mod snapshot;
+mod sources;
 mod strategy;
+pub mod suggest;
 mod value;
 mod wanted;
 mod words;
@@ -29,6 +33,7 @@ pub use lint::has_errors;
 pub use matchers::{MATCHERS, Matcher, Origin};
 pub use needs::Needs;
 pub use rules::RuleFile;
+pub use sources::resolve;
 pub use wanted::{Outcome, Rollback, Wanted};
 pub use words::{For, PARAMETERS, Parameter, STRATEGIES, Strategy};
 

@@ -5,8 +5,13 @@ mod args;
 mod config;
 mod error;
 mod fee_debug;
+mod ignore;
+mod ignored;
+mod policy;
+mod policy_shape;
 mod set_fee;
 mod status;
+mod unignore;
 mod wake_all;
 
 use std::fmt::Write as _;
@@ -27,8 +32,18 @@ use crate::ops::{Ops, Settings};
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Every command. The plugin, the terminal and the manual read this table.
-pub const COMMANDS: &[Command] =
-    &[status::COMMAND, config::COMMAND, analyze::COMMAND, set_fee::COMMAND, fee_debug::COMMAND, wake_all::COMMAND];
+pub const COMMANDS: &[Command] = &[
+    status::COMMAND,
+    config::COMMAND,
+    analyze::COMMAND,
+    set_fee::COMMAND,
+    fee_debug::COMMAND,
+    wake_all::COMMAND,
+    policy::COMMAND,
+    ignore::COMMAND,
+    unignore::COMMAND,
+    ignored::COMMAND,
+];
 
 /// One row of the table.
 pub struct Command {
@@ -190,8 +205,8 @@ mod tests {
         let settings = Settings::new(Layers::default()).unwrap();
         let (_stage, seen) = watch::channel(Stage::Disabled { settings, reason: "not our file".to_owned() });
         for command in COMMANDS {
-            let params = if command.name == "revenue-set-fee" { json!(["1x1x1", 5]) } else { json!([]) };
-            let given = answer(command, &params, seen.clone()).await;
+            let needed: Vec<_> = args::parameters(command.usage).filter(|(_, must)| *must).map(|_| json!(5)).collect();
+            let given = answer(command, &json!(needed), seen.clone()).await;
             match given {
                 Ok(status) => assert_eq!(
                     (&status["status"], &status["warnings"][0]),

@@ -169,7 +169,7 @@ fn jobs(reports: &BTreeMap<Job, JobReport>) -> Value {
     };
     let never = JobReport::default();
     let of = |job: Job| (job.name().to_owned(), shape(reports.get(&job).unwrap_or(&never)));
-    [Job::Sync, Job::Flow, Job::Fees].map(of).into_iter().collect::<Map<_, _>>().into()
+    Job::ALL.map(of).into_iter().collect::<Map<_, _>>().into()
 }
 
 fn ledger(check: Option<&LedgerCheck>, created: u64, updated: u64) -> Value {
