@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Msat, Ppm};
+use super::{FeePolicy, Msat, Ppm};
 
 /// One channel's policy, from whatever sources: nothing downstream knows where a rule came from, except by the trail.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -47,6 +47,11 @@ impl Policy {
     /// The rate to be in force, if it is not for the controller to find.
     pub fn exact(&self) -> Option<Ppm> {
         self.terms.ppm.filter(|_| self.pricing == Pricing::Exact)
+    }
+
+    /// Does the fee controller find the rate?
+    pub fn is_controlled(&self) -> bool {
+        matches!(self.pricing, Pricing::Controller | Pricing::ControllerFrom(_))
     }
 
     /// Is a rate set here, by whatever rule?
@@ -94,6 +99,25 @@ pub struct Terms {
     pub disabled: Option<bool>,
 }
 
+impl Terms {
+    /// What of it is not in force yet, besides the rate.
+    pub fn news(&self, ours: &FeePolicy) -> Terms {
+        Terms {
+            base: self.base.filter(|base| *base != ours.base),
+            htlc_min: self.htlc_min.filter(|least| Some(*least) != ours.htlc_min),
+            htlc_max: self.htlc_max.filter(|most| Some(*most) != ours.htlc_max),
+            ..Terms::default()
+        }
+    }
+
+    /// In words, rate and inbound fees left out; empty if there is nothing.
+    pub fn in_words(&self) -> String {
+        let amounts = [("base fee", self.base), ("htlcmin", self.htlc_min), ("htlcmax", self.htlc_max)];
+        let told = amounts.iter().filter_map(|(name, amount)| amount.map(|amount| format!("{name} {} msat", amount.0)));
+        told.collect::<Vec<_>>().join(", ")
+    }
+}
+
 /// Which way liquidity may be moved by rebalancing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -135,6 +159,10 @@ pub enum Source {
     Peer,
     /// A section of the rule file.
     Section { name: String, line: u32 },
+    /// The rule file, which has errors and always had.
+    Unusable,
+    /// The rule file, which asks for something that nobody could tell now.
+    Blind,
     /// Nobody said anything.
     Default,
 }
@@ -164,6 +192,8 @@ impl fmt::Display for Source {
         match self {
             Source::Peer => f.write_str("the peer's policy"),
             Source::Section { name, line } => write!(f, "section [{name}], line {line}"),
+            Source::Unusable => f.write_str("the rule file, which has errors"),
+            Source::Blind => f.write_str("the rule file, which asks for what the node did not tell"),
             Source::Default => f.write_str("the default"),
         }
     }

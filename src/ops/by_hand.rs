@@ -62,7 +62,7 @@ impl Ops {
         let (_, channels) = view.priced_by_peer().into_iter().find(|(id, _)| *id == peer).ok_or_else(|| {
             OrderError::Caller(format!("channel '{channel}' does not route now; its fee cannot be set"))
         })?;
-        let rules = Rules::new(self.policies().await?, &options, now);
+        let rules = Rules::new(self.policies().await?, &options, now).with(self.last_rulings());
         check_policy(&rules.of_all(&channels), peer, ppm)?;
         let kinds = self.set_together(now, &channels, ppm, &options).await?;
         answer(channel, &channels, &kinds, ppm)

@@ -10,7 +10,7 @@ use super::policies::{Rules, Whom};
 use super::publish::Orders;
 use super::{FeeOutcome, Flows, Ops};
 use crate::domain::units::to_u64_rounded;
-use crate::domain::{Channel, ChannelId, NodeView, PeerId, Ppm, Time};
+use crate::domain::{Channel, ChannelId, NodeView, PeerId, Policy, Ppm, Time};
 use crate::fees::{self, Action, Bid, FeeDecision, FeeInputs, Market, Memory, Observed, Reason, Tuning, Updates};
 use crate::flow::traffic::traffic_index;
 use crate::ledger::{ChangeCount, Demand, FeeRow, MemoryRow, Reputation};
@@ -58,10 +58,15 @@ impl Ops {
         let plan = self.plan(&scene, &tuning).await.context("planning what balances are worth")?;
         let (mut orders, mut memories) = (Orders::default(), Vec::new());
         for (peer, channels) in scene.view.priced_by_peer().into_iter().filter(|(peer, _)| scene.rules.concerns(peer)) {
-            let decision = scene.decide(peer, &channels, plan.bid(&peer), &tuning);
-            orders.add(now, &channels, &decision, scene.options.dry_run)?;
-            let dry = scene.options.dry_run && decision.action != Action::Keep;
-            memories.push((peer, if dry { fees::untold(decision.memory) } else { decision.memory }));
+            for (place, (policy, group)) in scene.rules.groups(&channels).iter().enumerate() {
+                // The peer's memory is of those that are priced together; rules for others need none.
+                let bid = plan.bid(&peer).filter(|_| place == 0);
+                let decision = scene.decide((peer, policy), group, bid, &tuning);
+                orders.add(now, (group, &policy.terms), &decision, scene.options.dry_run)?;
+                let dry = scene.options.dry_run && decision.action != Action::Keep;
+                let memory = if dry { fees::untold(decision.memory) } else { decision.memory };
+                memories.extend((place == 0).then_some((peer, memory)));
+            }
         }
         // Before anything is done it is written down: whoever stops us in between finds the order, and not a fee of nobody's.
         self.record_fees(now, scene.memories, memories, &orders.rows).await.context("recording the decisions")?;
@@ -72,6 +77,7 @@ impl Ops {
     async fn scene(&self, now: Time, options: Arc<Options>, rules: Rules) -> anyhow::Result<Scene> {
         let view = self.look(now).await?;
         self.settle_unheard(&view).await.context("finding out what came of earlier orders")?;
+        let rules = self.ruled(rules, &view, &options).await?;
         let memories = self.take_memories().await?;
         // None of these waits for another: on a large node each takes a while.
         let ((market, vegas), observed, flows, changes) = tokio::try_join!(
@@ -174,7 +180,13 @@ impl Ops {
 }
 
 impl Scene {
-    fn decide(&self, peer: PeerId, channels: &[&Channel], bid: Option<&Bid>, tuning: &Tuning) -> FeeDecision {
+    fn decide(
+        &self,
+        (peer, policy): (PeerId, &Policy),
+        channels: &[&Channel],
+        bid: Option<&Bid>,
+        tuning: &Tuning,
+    ) -> FeeDecision {
         let memory = self.memories.get(&peer).map(|memory| match self.options.dry_run {
             true => Cow::Borrowed(memory),
             false => fees::in_earnest(memory),
@@ -196,7 +208,7 @@ impl Scene {
             memory: memory.as_deref(),
             bid,
             tuning,
-            policy: &self.rules.of_all(channels),
+            policy,
         })
         .with_vegas(self.vegas.clone())
     }

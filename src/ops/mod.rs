@@ -9,6 +9,8 @@ mod plan;
 mod policies;
 mod publish;
 mod reports;
+mod rule_book;
+mod rulings;
 mod settings;
 mod suggestions;
 mod sync;
@@ -27,11 +29,12 @@ pub use publish::FeeOutcome;
 pub use reports::{
     AnalysisReport, Breaker, ChannelReport, FeeDebugReport, FeeLine, FeeReport, StatusReport, below_target,
 };
+pub use rule_book::{RuleBook, RuleCheck};
 pub use settings::{SettingChange, SettingRow, Settings};
 pub use suggestions::SuggestionReport;
 pub use sync::SyncReport;
 
-use crate::domain::{ChannelId, Clock, Flow, Identity, NodeView, PeerId, Time};
+use crate::domain::{ChannelId, Clock, Flow, GraphPeer, Identity, Msat, NodeView, PeerId, Time};
 use crate::fees::{Memory, Plan};
 use crate::ledger::Ledger;
 pub use crate::ledger::{LedgerCheck, PolicyChange, PolicyChangeKind};
@@ -76,6 +79,14 @@ struct Sights {
     policies: Option<policies::Policies>,
     /// Peers whose policy has changed since their fees were decided.
     unapplied: BTreeSet<PeerId>,
+    /// The rule file as it was read last.
+    rules: Option<Arc<RuleBook>>,
+    /// What it said of each channel in the last step.
+    rulings: Arc<rulings::Rulings>,
+    /// Peers in the public graph, and when they were looked up there.
+    graph: HashMap<PeerId, (Time, Arc<GraphPeer>)>,
+    /// What openings cost; `None`: the node has no record of it.
+    costs: HashMap<ChannelId, Option<Msat>>,
     /// The last plan that a step has read or made.
     plan: Option<Arc<Plan>>,
     /// When the balances were last noted.

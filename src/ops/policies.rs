@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
+use super::rulings::Rulings;
 use super::{FeeOutcome, Ops, OrderError};
-use crate::domain::{Channel, PeerId, Policy, Ppm, Time};
+use crate::domain::{Channel, PeerId, Policy, Ppm, Pricing, Time};
 use crate::ledger::{PolicyChange, PolicyChangeKind};
 use crate::options::Options;
 use crate::policy;
@@ -32,6 +33,8 @@ pub(super) enum Whom {
 /// The rules of one step: every source of policies, as of one moment.
 pub(super) struct Rules {
     peers: Policies,
+    /// The rule file's word.
+    sections: Arc<Rulings>,
     hive_fee: Ppm,
     now: Time,
     /// `None`: all.
@@ -63,12 +66,42 @@ pub struct PolicyAnswer {
 
 impl Rules {
     pub(super) fn new(peers: Policies, options: &Options, now: Time) -> Rules {
-        Rules { peers, hive_fee: Ppm(options.hive_fee_ppm), now, only: None }
+        Rules { peers, sections: Arc::default(), hive_fee: Ppm(options.hive_fee_ppm), now, only: None }
+    }
+
+    /// The same with what the rule file says.
+    pub(super) fn with(self, sections: Arc<Rulings>) -> Rules {
+        Rules { sections, ..self }
     }
 
     /// What may be done with a channel, from all sources, with the trail of who said so.
     pub(super) fn of(&self, channel: &Channel) -> Policy {
-        self.of_peer(&channel.peer)
+        let own = peer::live(self.peers.get(&channel.peer), self.now);
+        policy::resolve(own, self.sections.of(&channel.channel_id), self.hive_fee)
+    }
+
+    /// The channels with one peer by what may be done with them. Those that the controller prices have one fee, and come first;
+    /// rules may treat any of the others in its own way.
+    pub(super) fn groups<'a>(&self, channels: &[&'a Channel]) -> Vec<(Policy, Vec<&'a Channel>)> {
+        if matches!(*self.sections, Rulings::None) {
+            return vec![(self.of_all(channels), channels.to_vec())];
+        }
+        let mut groups: Vec<(Policy, Vec<&Channel>)> = Vec::new();
+        let mut by_size = channels.to_vec();
+        by_size.sort_by_key(|channel| (std::cmp::Reverse(channel.capacity), channel.channel_id));
+        for channel in by_size {
+            let policy = self.of(channel);
+            let same = |(other, _): &&mut (Policy, Vec<&Channel>)| match other.pricing {
+                Pricing::Controller | Pricing::ControllerFrom(_) => policy.is_controlled(),
+                _ => (other.pricing, other.terms) == (policy.pricing, policy.terms),
+            };
+            match groups.iter_mut().find(same) {
+                Some((_, group)) => group.push(channel),
+                None => groups.push((policy, vec![channel])),
+            }
+        }
+        groups.sort_by_key(|(policy, _)| !policy.is_controlled());
+        groups
     }
 
     pub(super) fn of_peer(&self, peer: &PeerId) -> Policy {

@@ -4,7 +4,7 @@
 use anyhow::Context;
 
 use super::Ops;
-use crate::domain::{Channel, ChannelId, Msat, NodeView, PeerId, Ppm, Scid, Time};
+use crate::domain::{Channel, ChannelId, Msat, NodeView, PeerId, Ppm, Scid, Terms, Time};
 use crate::fees::{self, Action, FeeDecision, Reason};
 use crate::ledger::{FeeOutcomeKind, FeeRow};
 use crate::node::{FeeOrder, NodeError};
@@ -54,24 +54,25 @@ pub(super) struct Orders {
     asides: Vec<Aside>,
 }
 
-/// How operators call a channel, and whether it waits for the budget of a day.
+/// How operators call a channel, what is told besides the rate, and whether it waits for the budget of a day.
 struct Aside {
     scid: Option<Scid>,
+    rest: Terms,
     waits: bool,
 }
 
 impl Orders {
-    /// What the controller decided for the channels with one peer.
+    /// What was decided for the channels with one peer, and what their policy says besides.
     pub(super) fn add(
         &mut self,
         at: Time,
-        channels: &[&Channel],
+        (channels, terms): (&[&Channel], &Terms),
         decision: &FeeDecision,
         dry: bool,
     ) -> anyhow::Result<()> {
         let set = matches!(decision.action, Action::Set { .. });
         let start = self.rows.len();
-        self.push(at, channels, (decision.target, set, dry), &decision.why)?;
+        self.push(at, (channels, terms), (decision.target, set, dry), &decision.why)?;
         for row in &mut self.rows[start..] {
             row.urgent = matches!(decision.action, Action::Set { urgent: true });
         }
@@ -81,7 +82,7 @@ impl Orders {
     /// What an operator wants for the channels with one peer.
     pub(super) fn by_hand(at: Time, channels: &[&Channel], fee: Ppm, dry: bool) -> anyhow::Result<Orders> {
         let mut orders = Orders::default();
-        orders.push(at, channels, (fee, true, dry), &[Reason::ByHand { fee }])?;
+        orders.push(at, (channels, &Terms::default()), (fee, true, dry), &[Reason::ByHand { fee }])?;
         for row in &mut orders.rows {
             row.manual = true;
         }
@@ -91,19 +92,24 @@ impl Orders {
     fn push(
         &mut self,
         at: Time,
-        channels: &[&Channel],
+        (channels, terms): (&[&Channel], &Terms),
         (fee, set, dry): (Ppm, bool, bool),
         why: &[Reason],
     ) -> anyhow::Result<()> {
         let waits = why.iter().any(Reason::waits_for_budget);
         let (summary, why) = (fees::summary(why), fees::told(why)?);
         for channel in channels {
-            let outcome = match (set && channel.ours.ppm != fee, dry) {
+            let rest = terms.news(&channel.ours);
+            let told = rest.in_words();
+            // What is said besides the rate does not wait for it.
+            let fee = if set || told.is_empty() { fee } else { channel.ours.ppm };
+            let summary = if told.is_empty() { summary.clone() } else { format!("{summary}; {told}") };
+            let outcome = match (!told.is_empty() || (set && channel.ours.ppm != fee), dry) {
                 (false, _) => FeeOutcomeKind::Kept,
                 (true, true) => FeeOutcomeKind::Dry,
                 (true, false) => FeeOutcomeKind::Ordered,
             };
-            self.asides.push(Aside { scid: channel.scid, waits });
+            self.asides.push(Aside { scid: channel.scid, rest, waits });
             self.rows.push(FeeRow {
                 channel: channel.channel_id,
                 peer: channel.peer,
@@ -113,7 +119,7 @@ impl Orders {
                 outcome,
                 manual: false,
                 urgent: false,
-                summary: summary.clone(),
+                summary,
                 why: why.clone(),
             });
         }
@@ -121,7 +127,7 @@ impl Orders {
     }
 
     pub(super) fn outcomes(self) -> Vec<FeeOutcome> {
-        let outcome = |(row, Aside { scid, waits }): (FeeRow, Aside)| FeeOutcome {
+        let outcome = |(row, Aside { scid, waits, .. }): (FeeRow, Aside)| FeeOutcome {
             channel: row.channel,
             scid,
             peer: row.peer,
@@ -153,7 +159,7 @@ impl Ops {
                     settled.push(&*row);
                 }
                 FeeOutcomeKind::Ordered => {
-                    row.outcome = self.publish(&name, row, options).await;
+                    row.outcome = self.publish(&name, row, (&aside.rest, options)).await;
                     settled.push(&*row);
                 }
                 _ => {}
@@ -165,10 +171,11 @@ impl Ops {
         self.ledger.settle_fees(&settled).await.context("recording what came of the orders")
     }
 
-    async fn publish(&self, name: &str, order: &FeeRow, options: &Options) -> FeeOutcomeKind {
+    async fn publish(&self, name: &str, order: &FeeRow, (rest, options): (&Terms, &Options)) -> FeeOutcomeKind {
         let (old, fee) = (order.old, order.new);
-        let base = options.base_fee_msat.map(Msat);
-        match self.node.set_fee(FeeOrder { base, ..FeeOrder::rate(order.channel, fee) }).await {
+        let base = rest.base.or(options.base_fee_msat.map(Msat));
+        let Terms { htlc_min, htlc_max, .. } = *rest;
+        match self.node.set_fee(FeeOrder { base, htlc_min, htlc_max, ..FeeOrder::rate(order.channel, fee) }).await {
             Ok(in_force) if in_force.ppm == fee && base.is_none_or(|base| in_force.base == base) => {
                 tracing::info!("{name}: fee {old} -> {fee}: {}", order.summary);
                 FeeOutcomeKind::Set

@@ -1,7 +1,7 @@
 //! Where the sources of a policy meet: what each channel may do, and who said so.
 
-use crate::domain::{Policy, Ppm, Pricing, Ruling, Source};
 use super::peer::{PeerPolicy, Strategy};
+use crate::domain::{Policy, Ppm, Pricing, Ruling, Source};
 
 /// A channel's policy from its sources: the peer's own policy is stronger than what the rules say (`None`: no rule speaks), and these
 /// are stronger than the default. `hive_fee` is what peers with the strategy `hive` are charged.

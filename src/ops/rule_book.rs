@@ -1,0 +1,220 @@
+//! The rule file in force: read when it or a file that it names has changed, kept as it was while the new text has errors, and kept over
+//! restarts. Never half applied.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+
+use super::Ops;
+use super::policies::Rules;
+use super::rulings::Rulings;
+use crate::domain::{NodeView, Time};
+use crate::node::rule_text::{self, Stamp, beside};
+use crate::options::Options;
+use crate::policy::{Finding, RuleFile, Severity};
+
+/// Name of the last text without errors in the ledger.
+const NOTE: &str = "policy_file";
+
+/// What came of the last reading of the rule file.
+#[derive(Debug, Default)]
+pub struct RuleBook {
+    /// `None`: none is configured, and the rules say nothing of any channel.
+    pub path: Option<PathBuf>,
+    /// `None` although one is configured: none was ever without errors, so that nobody knows what the operator wants.
+    pub file: Option<RuleFile>,
+    /// What is wrong or odd about the text as it is now.
+    pub findings: Vec<Finding>,
+    /// The text as it is now could not be used: the rules in force are older than it.
+    pub refused: bool,
+    /// Its files as they were when they were read.
+    stamps: BTreeMap<PathBuf, Stamp>,
+}
+
+/// A text without errors, with the files that it names.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    path: PathBuf,
+    text: String,
+    files: BTreeMap<String, String>,
+}
+
+/// A check of a text that nothing is done with.
+#[derive(Debug)]
+pub struct RuleCheck {
+    pub path: PathBuf,
+    pub findings: Vec<Finding>,
+    pub sections: usize,
+}
+
+impl RuleCheck {
+    pub fn is_usable(&self) -> bool {
+        self.findings.iter().all(|finding| finding.severity != Severity::Error)
+    }
+}
+
+impl RuleBook {
+    fn is_current(&self, path: Option<&Path>) -> bool {
+        let as_it_was = |(path, stamp): (&PathBuf, &Stamp)| rule_text::stamp(path) == *stamp;
+        self.path.as_deref() == path && self.stamps.iter().all(as_it_was)
+    }
+
+    /// What an operator should know of it.
+    pub fn warnings(&self) -> Vec<String> {
+        let Some(path) = &self.path else { return Vec::new() };
+        let errors = self.findings.iter().filter(|finding| finding.severity == Severity::Error);
+        let first: Vec<String> = errors.clone().take(3).map(Finding::to_string).collect();
+        let more = match errors.count().saturating_sub(first.len()) {
+            0 => String::new(),
+            more => format!(" (and {more} more; revenue-policy-file check lists all)"),
+        };
+        let wrong = format!("the rule file {} has errors: {}{more}", path.display(), first.join("; "));
+        match (&self.file, self.refused) {
+            (Some(_), true) => vec![format!("{wrong}. The last rules without errors stay in force")],
+            (None, _) => vec![format!(
+                "{wrong}. No channel is touched until they are mended, but for peers with a policy of their own"
+            )],
+            (Some(_), false) => Vec::new(),
+        }
+    }
+}
+
+impl Ops {
+    /// The rules of a step with what the rule file says of the channels that it looks at.
+    pub(super) async fn ruled(&self, rules: Rules, view: &NodeView, options: &Options) -> anyhow::Result<Rules> {
+        let book = self.rule_book(view.now, options).await?;
+        let rulings = Arc::new(self.rulings(view, &book).await?);
+        self.seen.change(|seen| seen.rulings = rulings.clone());
+        Ok(rules.with(rulings))
+    }
+
+    /// What the rule file said in the last step.
+    pub(super) fn last_rulings(&self) -> Arc<Rulings> {
+        self.seen.read(|seen| seen.rulings.clone())
+    }
+
+    /// Has the rule file, or one that it names, changed since it was read?
+    pub fn rules_have_changed(&self) -> bool {
+        let path = configured(&self.settings.now());
+        self.seen.read(|seen| seen.rules.clone()).is_some_and(|book| !book.is_current(path.as_deref()))
+    }
+
+    /// The rules in force; read anew if a file has changed.
+    pub(super) async fn rule_book(&self, now: Time, options: &Options) -> anyhow::Result<Arc<RuleBook>> {
+        let path = configured(options);
+        let seen = self.seen.read(|seen| seen.rules.clone());
+        if let Some(book) = seen.as_ref().filter(|book| book.is_current(path.as_deref())) {
+            return Ok(book.clone());
+        }
+        let book = match path {
+            None => RuleBook::default(),
+            Some(path) => self.read_rules(now, path).await?,
+        };
+        let book = Arc::new(book);
+        self.seen.change(|seen| seen.rules = Some(book.clone()));
+        Ok(book)
+    }
+
+    /// What was read last; nothing is read.
+    pub(super) fn last_rules(&self) -> Option<Arc<RuleBook>> {
+        self.seen.read(|seen| seen.rules.clone())
+    }
+
+    async fn read_rules(&self, now: Time, path: PathBuf) -> anyhow::Result<RuleBook> {
+        let Reading { result, stamps, kept } = Reading::of(&path);
+        match result {
+            Ok((file, findings)) => {
+                let sections = file.sections().count();
+                tracing::info!("the rule file {} is in force: {sections} sections", path.display());
+                findings.iter().for_each(|finding| tracing::warn!("{finding}"));
+                self.ledger.save_note(now, NOTE, &serde_json::to_string(&kept)?).await?;
+                Ok(RuleBook { path: Some(path), file: Some(file), findings, refused: false, stamps })
+            }
+            Err(findings) => {
+                findings.iter().for_each(|finding| tracing::warn!("{finding}"));
+                let file = self.last_good(&path).await?;
+                let book = RuleBook { path: Some(path), file, findings, refused: true, stamps };
+                book.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+                Ok(book)
+            }
+        }
+    }
+
+    /// The rules of the last text of that file that had no errors, now or in an earlier life.
+    async fn last_good(&self, path: &Path) -> anyhow::Result<Option<RuleFile>> {
+        let Some(text) = self.ledger.note(NOTE).await? else { return Ok(None) };
+        let kept: Kept = serde_json::from_str(&text).context("the rules that were kept")?;
+        if kept.path != path {
+            return Ok(None);
+        }
+        let read = |name: &str| kept.files.get(name).cloned().ok_or_else(|| io::ErrorKind::NotFound.into());
+        Ok(RuleFile::load(&kept.text, &path.display().to_string(), &read).ok().map(|(file, _)| file))
+    }
+
+    /// What is wrong or odd about a rule file: the configured one, unless another is named.
+    pub fn check_rules(&self, path: Option<&str>) -> Result<RuleCheck, super::OrderError> {
+        let configured = configured(&self.settings.now());
+        let path = path.map(PathBuf::from).or(configured).ok_or_else(|| {
+            let text = "no rule file is configured (policy_file); name one: revenue-policy-file check PATH";
+            super::OrderError::Caller(text.to_owned())
+        })?;
+        Ok(match Reading::of(&path).result {
+            Ok((file, findings)) => RuleCheck { path, findings, sections: file.sections().count() },
+            Err(findings) => RuleCheck { path, findings, sections: 0 },
+        })
+    }
+}
+
+/// One reading of a file, and of those that it names.
+struct Reading {
+    result: Result<(RuleFile, Vec<Finding>), Vec<Finding>>,
+    stamps: BTreeMap<PathBuf, Stamp>,
+    kept: Kept,
+}
+
+impl Reading {
+    fn of(path: &Path) -> Reading {
+        // Looked at before they are read: what changes meanwhile is read again the next time.
+        let stamps = RefCell::new(BTreeMap::from([(path.to_owned(), rule_text::stamp(path))]));
+        let files = RefCell::new(BTreeMap::new());
+        let name = path.display().to_string();
+        let read = |named: &str| {
+            let place = beside(path, named);
+            stamps.borrow_mut().insert(place.clone(), rule_text::stamp(&place));
+            let text = rule_text::read(&place)?;
+            files.borrow_mut().insert(named.to_owned(), text.clone());
+            Ok(text)
+        };
+        let (text, result) = match rule_text::read(path) {
+            Ok(text) => {
+                let result = RuleFile::load(&text, &name, &read);
+                (text, result)
+            }
+            Err(error) => (String::new(), Err(vec![unreadable(&name, &error)])),
+        };
+        let kept = Kept { path: path.to_owned(), text, files: files.into_inner() };
+        Reading { result, stamps: stamps.into_inner(), kept }
+    }
+}
+
+fn unreadable(name: &str, error: &io::Error) -> Finding {
+    Finding {
+        severity: Severity::Error,
+        file: name.to_owned(),
+        line: 0,
+        section: None,
+        key: None,
+        what: format!("cannot be read: {error}"),
+        nearest: None,
+    }
+}
+
+fn configured(options: &Options) -> Option<PathBuf> {
+    let path = options.policy_file.trim();
+    (!path.is_empty()).then(|| rule_text::from_home(path))
+}
