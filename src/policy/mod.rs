@@ -13,9 +13,12 @@ mod matchers;
 mod own;
 mod params;
 mod quantity;
+pub mod report;
 mod rules;
 pub mod snapshot;
 mod strategy;
+#[cfg(test)]
+mod tests;
 mod value;
 mod wanted;
 mod words;
