@@ -16,11 +16,14 @@ mod own;
 mod params;
 pub mod peer;
 mod quantity;
+pub mod report;
 mod rules;
 pub mod snapshot;
 mod sources;
 mod strategy;
 pub mod suggest;
+#[cfg(test)]
+mod tests;
 mod value;
 mod wanted;
 mod words;
