@@ -127,15 +127,19 @@ pub async fn last_words() {
 }
 
 /// The one task that takes events to the ledger, many at a time.
-async fn notices(ops: &Ops, mut events: mpsc::Receiver<Event>, wake: &Notify) {
+async fn notices(ops: &Arc<Ops>, mut events: mpsc::Receiver<Event>, wake: &Notify) {
     let mut batch = Vec::with_capacity(BATCH);
     while events.recv_many(&mut batch, BATCH).await > 0 {
         let mut forwards = Vec::with_capacity(batch.len());
         for event in batch.drain(..) {
             match event {
                 Event::Forward(forward) => forwards.push(forward),
-                Event::Channel(event) if asks_for_fees(&event) => wake.notify_one(),
-                Event::Channel(_) => {}
+                Event::Channel(event) => {
+                    if asks_for_fees(&event) {
+                        wake.notify_one();
+                    }
+                    tell_hive(ops, event);
+                }
             }
         }
         if forwards.is_empty() {
@@ -145,6 +149,16 @@ async fn notices(ops: &Ops, mut events: mpsc::Receiver<Event>, wake: &Notify) {
             tracing::warn!("{} forwards wait for the node's list to be read again: {error:#}", forwards.len());
         }
     }
+}
+
+/// Nobody waits for cl-hive.
+fn tell_hive(ops: &Arc<Ops>, event: NodeEvent) {
+    let own = ops.clone();
+    tokio::spawn(async move {
+        if let Err(error) = own.tell_hive(&event).await {
+            tracing::warn!("cl-hive does not know of what happened to a channel: {error:#}");
+        }
+    });
 }
 
 /// A channel that has just begun to route has no fee of ours yet.

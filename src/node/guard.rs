@@ -1,16 +1,18 @@
 //! Timeouts and circuit breakers around a node. Every call ends, and a node that does not answer is left in peace for a while,
 //! one group of methods at a time. Never asks twice, and never answers in the node's stead.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::neighbours::{HiveNews, Neighbours, Unmanaged};
 use super::{
     BreakerReport, ChannelName, FeeInForce, FeeOrder, ForwardPage, Node, NodeError,
     breaker::{Breaker, Pass},
 };
-use crate::domain::{Channel, Clock, Feerate, Forward, Identity, Scid};
+use crate::domain::{Channel, Clock, Feerate, Forward, Identity, PeerId, Scid};
 
 /// How patient we are. Asked for anew at each call, so that a change of the options holds at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +31,8 @@ enum Group {
     Forwards,
     Feerates,
     Fees,
+    Clboss,
+    Hive,
 }
 
 pub struct Guarded<N> {
@@ -108,6 +112,21 @@ impl<N: Node> Node for Guarded<N> {
     }
 }
 
+#[async_trait]
+impl<N: Node + Neighbours> Neighbours for Guarded<N> {
+    async fn clboss_unmanaged(&self) -> Result<Option<Unmanaged>, NodeError> {
+        self.guard(Group::Clboss, "clboss-status", self.node.clboss_unmanaged()).await
+    }
+
+    async fn clboss_unmanage(&self, peer: PeerId, tags: &BTreeSet<String>) -> Result<(), NodeError> {
+        self.guard(Group::Clboss, "clboss-unmanage", self.node.clboss_unmanage(peer, tags)).await
+    }
+
+    async fn tell_hive(&self, news: &HiveNews) -> Result<bool, NodeError> {
+        self.guard(Group::Hive, "cl-hive", self.node.tell_hive(news)).await
+    }
+}
+
 /// One call that was let through.
 struct Attempt<'a, N: Node> {
     guarded: &'a Guarded<N>,
@@ -140,7 +159,15 @@ impl<N: Node> Drop for Attempt<'_, N> {
 }
 
 impl Group {
-    const ALL: [Group; 5] = [Group::Info, Group::Channels, Group::Forwards, Group::Feerates, Group::Fees];
+    const ALL: [Group; 7] = [
+        Group::Info,
+        Group::Channels,
+        Group::Forwards,
+        Group::Feerates,
+        Group::Fees,
+        Group::Clboss,
+        Group::Hive,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -149,6 +176,8 @@ impl Group {
             Group::Forwards => "forwards",
             Group::Feerates => "feerates",
             Group::Fees => "fees",
+            Group::Clboss => "clboss",
+            Group::Hive => "hive",
         }
     }
 }

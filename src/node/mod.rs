@@ -1,10 +1,12 @@
 //! The outside world: what we ask of a Lightning node and tell it. Domain types only; wire formats stay in the files below.
 
 mod breaker;
+mod clboss;
 pub mod cln;
 mod cln_row;
 pub mod cln_wire;
 pub mod guard;
+pub mod neighbours;
 
 use async_trait::async_trait;
 
@@ -111,6 +113,8 @@ impl BreakerReport {
             "forwards" => "when it was asked for its forwards",
             "feerates" => "when it was asked for the price of block space",
             "fees" => "when it was told to change a fee",
+            "clboss" => "when CLBoss was spoken to",
+            "hive" => "when cl-hive was spoken to",
             group => group,
         };
         let error = self.last_error.as_deref().unwrap_or("no answer");

@@ -10,7 +10,7 @@ use super::policies::{Rules, Whom};
 use super::publish::Orders;
 use super::{FeeOutcome, Flows, Ops};
 use crate::domain::units::to_u64_rounded;
-use crate::domain::{Channel, ChannelId, NodeView, PeerId, Ppm, Time};
+use crate::domain::{Channel, ChannelId, NodeView, PeerId, Policy, Ppm, Time};
 use crate::fees::{self, Action, Bid, FeeDecision, FeeInputs, Market, Memory, Observed, Reason, Tuning, Updates};
 use crate::flow::traffic::traffic_index;
 use crate::ledger::{ChangeCount, Demand, FeeRow, MemoryRow, Reputation};
@@ -56,15 +56,18 @@ impl Ops {
         let scene = self.scene(now, options, rules).await.context("looking at the node")?;
         let tuning = tuning(&scene.options);
         let plan = self.plan(&scene, &tuning).await.context("planning what balances are worth")?;
-        let (mut orders, mut memories) = (Orders::default(), Vec::new());
+        let (mut orders, mut memories, mut claims) = (Orders::default(), Vec::new(), Vec::new());
         for (peer, channels) in scene.view.priced_by_peer().into_iter().filter(|(peer, _)| scene.rules.concerns(peer)) {
-            let decision = scene.decide(peer, &channels, plan.bid(&peer), &tuning);
+            let policy = scene.rules.of_all(&channels);
+            claims.extend(scene.rules.claims(peer, &policy));
+            let decision = scene.decide((peer, &channels), plan.bid(&peer), &policy, &tuning);
             orders.add(now, &channels, &decision, scene.options.dry_run)?;
             let dry = scene.options.dry_run && decision.action != Action::Keep;
             memories.push((peer, if dry { fees::untold(decision.memory) } else { decision.memory }));
         }
         // Before anything is done it is written down: whoever stops us in between finds the order, and not a fee of nobody's.
         self.record_fees(now, scene.memories, memories, &orders.rows).await.context("recording the decisions")?;
+        self.take_from_clboss(now, &scene.options, claims).await;
         self.carry_out(&mut orders, &scene.options).await?;
         Ok(orders.outcomes())
     }
@@ -174,7 +177,13 @@ impl Ops {
 }
 
 impl Scene {
-    fn decide(&self, peer: PeerId, channels: &[&Channel], bid: Option<&Bid>, tuning: &Tuning) -> FeeDecision {
+    fn decide(
+        &self,
+        (peer, channels): (PeerId, &[&Channel]),
+        bid: Option<&Bid>,
+        policy: &Policy,
+        tuning: &Tuning,
+    ) -> FeeDecision {
         let memory = self.memories.get(&peer).map(|memory| match self.options.dry_run {
             true => Cow::Borrowed(memory),
             false => fees::in_earnest(memory),
@@ -196,7 +205,7 @@ impl Scene {
             memory: memory.as_deref(),
             bid,
             tuning,
-            policy: &self.rules.of_all(channels),
+            policy,
         })
         .with_vegas(self.vegas.clone())
     }

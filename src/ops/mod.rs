@@ -1,8 +1,10 @@
 //! The steps: look, decide, act, remember. Everything that changes the world goes through here, one step at a time.
 
 mod by_hand;
+mod clboss;
 mod fee_cycle;
 mod flow_cycle;
+mod hive;
 mod jobs;
 mod notice;
 mod plan;
@@ -20,6 +22,7 @@ use std::sync::{Arc, PoisonError};
 use tokio::sync::{Mutex, watch};
 
 pub use by_hand::{OrderError, SetFeeAnswer, WakeAnswer};
+pub use clboss::ClbossReport;
 pub use fee_cycle::tuning;
 pub use jobs::{Job, JobReport, Jobs};
 pub use policies::{PolicyAnswer, Wish};
@@ -34,14 +37,16 @@ pub use sync::SyncReport;
 use crate::domain::{ChannelId, Clock, Flow, Identity, NodeView, PeerId, Time};
 use crate::fees::{Memory, Plan};
 use crate::ledger::Ledger;
-pub use crate::ledger::{LedgerCheck, PolicyChange, PolicyChangeKind};
+pub use crate::ledger::{LedgerCheck, PolicyChange, PolicyChangeKind, TagRow};
 use crate::node::Node;
+use crate::node::neighbours::{Alone, Neighbours};
 use crate::options::Options;
 
 /// The one handle to everything: doors hold it as `Arc<Ops>`.
 pub struct Ops {
     pub(crate) identity: Identity,
     node: Arc<dyn Node>,
+    neighbours: Arc<dyn Neighbours>,
     ledger: Ledger,
     clock: Arc<dyn Clock>,
     settings: Settings,
@@ -76,6 +81,8 @@ struct Sights {
     policies: Option<policies::Policies>,
     /// Peers whose policy has changed since their fees were decided.
     unapplied: BTreeSet<PeerId>,
+    /// What we have of CLBoss and what it could not be told.
+    clboss: clboss::ClbossSight,
     /// The last plan that a step has read or made.
     plan: Option<Arc<Plan>>,
     /// When the balances were last noted.
@@ -120,7 +127,14 @@ impl Ops {
     ) -> Ops {
         let (turn, reading, policing) = (Mutex::new(()), Mutex::new(()), Mutex::new(()));
         let (jobs, expiry, seen) = (Jobs::default(), watch::Sender::new(None), Seen::default());
-        Ops { identity, node, ledger, clock, settings, jobs, turn, reading, policing, expiry, seen }
+        let neighbours = Arc::new(Alone);
+        Ops { identity, node, neighbours, ledger, clock, settings, jobs, turn, reading, policing, expiry, seen }
+    }
+
+    /// The same with the plugins that run beside us on the node.
+    #[must_use]
+    pub fn beside(self, neighbours: Arc<dyn Neighbours>) -> Ops {
+        Ops { neighbours, ..self }
     }
 
     pub fn now(&self) -> Time {

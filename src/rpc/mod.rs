@@ -2,6 +2,7 @@
 
 mod analyze;
 mod args;
+mod clboss_status;
 mod config;
 mod error;
 mod fee_debug;
@@ -9,6 +10,7 @@ mod ignore;
 mod ignored;
 mod policy;
 mod policy_shape;
+mod remanage;
 mod set_fee;
 mod status;
 mod unignore;
@@ -43,6 +45,8 @@ pub const COMMANDS: &[Command] = &[
     ignore::COMMAND,
     unignore::COMMAND,
     ignored::COMMAND,
+    clboss_status::COMMAND,
+    remanage::COMMAND,
 ];
 
 /// One row of the table.
