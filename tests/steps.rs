@@ -4,6 +4,8 @@
 
 #[path = "steps/plans.rs"]
 mod plans;
+#[path = "steps/policies.rs"]
+mod policies;
 #[path = "steps/silence.rs"]
 mod silence;
 mod stage;

@@ -6,10 +6,10 @@ use std::collections::{BTreeSet, HashMap};
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 
+use super::NodeError;
 use super::cln::CoreLightning;
 use super::cln_row::garbled;
 use super::neighbours::{HiveNews, HivePast, Neighbours, Unmanaged};
-use super::NodeError;
 use crate::domain::{Msat, PeerId, Side};
 
 #[async_trait]
@@ -128,11 +128,9 @@ mod tests {
     fn the_hive_is_told_what_is_known_and_nothing_else() {
         let scid = Scid::new(8, 1, 0);
         let opened = HiveNews::Opened { peer: id(1), channel: ChannelId([7; 32]), scid, opener: None, capacity: None };
-        assert_eq!(
-            hive_call(&opened),
-            ("hive-channel-opened", json!({ "peer_id": id(1), "channel_id": "8x1x0" }))
-        );
-        let past = HivePast { revenue: Some(Msat(1_999)), forwards: Some(51), our_fee: Some(Ppm(0)), ..HivePast::default() };
+        assert_eq!(hive_call(&opened), ("hive-channel-opened", json!({ "peer_id": id(1), "channel_id": "8x1x0" })));
+        let past =
+            HivePast { revenue: Some(Msat(1_999)), forwards: Some(51), our_fee: Some(Ppm(0)), ..HivePast::default() };
         let channel = ChannelId([7; 32]);
         let closed = HiveNews::Closed { peer: id(1), channel, scid: None, closer: Some(Side::Remote), past };
         let (method, params) = hive_call(&closed);

@@ -159,15 +159,8 @@ impl<N: Node> Drop for Attempt<'_, N> {
 }
 
 impl Group {
-    const ALL: [Group; 7] = [
-        Group::Info,
-        Group::Channels,
-        Group::Forwards,
-        Group::Feerates,
-        Group::Fees,
-        Group::Clboss,
-        Group::Hive,
-    ];
+    const ALL: [Group; 7] =
+        [Group::Info, Group::Channels, Group::Forwards, Group::Feerates, Group::Fees, Group::Clboss, Group::Hive];
 
     fn name(self) -> &'static str {
         match self {

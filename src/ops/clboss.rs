@@ -185,7 +185,7 @@ impl Ops {
             OrderError::Caller("there is no CLBoss on this node; nothing can be given back to it".to_owned())
         })?;
         let mut left = unmanaged.get(&peer).cloned().unwrap_or_default();
-        taken.iter().for_each(|row| drop(left.remove(&row.tag)));
+        left.retain(|tag| !taken.iter().any(|row| row.tag == *tag));
         self.neighbours.clboss_unmanage(peer, &left).await.context("telling CLBoss")?;
         let ours: HashSet<&str> = taken.iter().map(|row| row.tag.as_str()).collect();
         self.seen.change(|seen| seen.clboss.settled.retain(|(id, tag)| *id != peer || !ours.contains(tag)));

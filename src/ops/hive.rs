@@ -9,7 +9,9 @@ impl Ops {
     /// Tells cl-hive of an opening or a closing, if that is what happened and it is there. Holds up nobody: whoever calls this does not
     /// wait for it.
     pub async fn tell_hive(&self, event: &NodeEvent) -> anyhow::Result<()> {
-        let NodeEvent::ChannelStateChanged { peer, channel_id, scid, old, new, cause, .. } = event else { return Ok(()) };
+        let NodeEvent::ChannelStateChanged { peer, channel_id, scid, old, new, cause, .. } = event else {
+            return Ok(());
+        };
         let options = self.settings.now();
         if options.hive_enabled == "false" || options.dry_run {
             return Ok(());

@@ -154,7 +154,9 @@ impl Ops {
         if !done.unchanged
             && let Err(error) = self.end_ignore(peer).await
         {
-            tracing::warn!("CLBoss goes on leaving the balance of {peer} alone, revenue-remanage gives it back: {error:#}");
+            tracing::warn!(
+                "CLBoss goes on leaving the balance of {peer} alone, revenue-remanage gives it back: {error:#}"
+            );
         }
         Ok(!done.unchanged)
     }

@@ -20,7 +20,10 @@ pub(super) const COMMAND: Command = Command {
         ("clboss_available", "CLBoss answers."),
         ("unmanaged_peers[]", "What we took out of its hands: `peer_id`, `tags[]`, `since`."),
         ("returned_peers[]", "What was given back by `revenue-remanage`: the same."),
-        ("clboss_status", "By CLBoss's own account: node ids with their tags, also those that the user has set; or null."),
+        (
+            "clboss_status",
+            "By CLBoss's own account: node ids with their tags, also those that the user has set; or null.",
+        ),
         ("message", "What to know, if anything."),
     ],
     refuses: &[],
@@ -43,7 +46,9 @@ fn shape(report: &ClbossReport) -> Value {
     let message = match (&report.problem, &report.unmanaged) {
         (Some(problem), _) => Some(problem.clone()),
         (None, None) => Some("there is no CLBoss on this node".to_owned()),
-        (None, Some(_)) if !report.enabled => Some("revenue-ops-clboss-enabled is false: CLBoss is told nothing".to_owned()),
+        (None, Some(_)) if !report.enabled => {
+            Some("revenue-ops-clboss-enabled is false: CLBoss is told nothing".to_owned())
+        }
         _ => None,
     };
     if let Some(message) = message {

@@ -13,10 +13,7 @@ pub(super) const COMMAND: Command = Command {
     usage: "peer_id [tag]",
     about: "Gives back to CLBoss what we took out of its hands for a peer; tags that the user has set there himself stay as they are. \
             It is not taken again before the peer's policy is set anew.",
-    parameters: &[
-        ("peer_id", "Node id of the peer."),
-        ("tag", "`lnfee` or `balance`; both, if nothing is given."),
-    ],
+    parameters: &[("peer_id", "Node id of the peer."), ("tag", "`lnfee` or `balance`; both, if nothing is given.")],
     example: "revenue-remanage 02aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa lnfee",
     answer: &[
         ("status", "`success`; `noop` if nothing was taken."),
@@ -50,8 +47,7 @@ async fn run(ops: Arc<Ops>, args: Args) -> Answer {
     let (_, policy) = ops.policy_of(peer).await?;
     if policy.is_priced() && tags.iter().any(|tag| tag == "lnfee") {
         answer["warning_priced"] = json!(format!(
-            "its fees are set here as well: revenue-policy set {peer} strategy=passive leaves them to CLBoss, and revenue-remanage {peer} \
-             after that tells it so"
+            "its fees are set here as well, unless revenue-policy set {peer} strategy=passive leaves them to CLBoss"
         ));
     }
     Ok(answer)

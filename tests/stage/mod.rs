@@ -9,6 +9,7 @@ use cl_revenue_ops::domain::{
     Channel, ChannelId, ChannelName, Clock as _, Feerate, Forward, Identity, ManualClock, PeerId, Ppm, Scid, Time,
 };
 use cl_revenue_ops::ledger::{FeeRow, Ledger, MemoryRow};
+use cl_revenue_ops::node::neighbours::Neighbours;
 use cl_revenue_ops::node::{BreakerReport, FeeInForce, FeeOrder, ForwardPage, Node, NodeError};
 use cl_revenue_ops::ops::{FeeOutcome, Ops, Settings};
 use cl_revenue_ops::options::{Layers, find};
@@ -38,6 +39,8 @@ pub(crate) struct Tricks {
     pub jammed: Option<ChannelId>,
     /// This channel does not exist yet.
     pub hidden: Option<ChannelId>,
+    /// Orders wait here.
+    gate: Option<Arc<Gate>>,
     /// Starts of the single forwards that it was asked for.
     asked: BTreeSet<u64>,
 }
@@ -95,6 +98,12 @@ impl Node for TrickyNode {
     }
 
     async fn set_fee(&self, order: FeeOrder) -> Result<FeeInForce, NodeError> {
+        let gate = self.tricks.lock().unwrap().gate.take();
+        if let Some(gate) = gate {
+            *gate.first.lock().unwrap() = Some(order.channel);
+            gate.reached.notify_one();
+            gate.opened.notified().await;
+        }
         let answer = self.tricks.lock().unwrap().answer;
         match answer {
             Answer::Obeys => self.inner.set_fee(order).await,
@@ -116,6 +125,29 @@ impl Node for TrickyNode {
 
     fn breakers(&self) -> Vec<BreakerReport> {
         vec![]
+    }
+}
+
+/// Holds the first order that is given until it is opened.
+#[derive(Default)]
+pub(crate) struct Gate {
+    reached: tokio::sync::Notify,
+    opened: tokio::sync::Notify,
+    first: Mutex<Option<ChannelId>>,
+}
+
+impl Gate {
+    pub(crate) async fn reached(&self) {
+        self.reached.notified().await;
+    }
+
+    pub(crate) fn open(&self) {
+        self.opened.notify_one();
+    }
+
+    /// Whose order it was.
+    pub(crate) fn first(&self) -> Option<ChannelId> {
+        *self.first.lock().unwrap()
     }
 }
 
@@ -165,6 +197,19 @@ impl Stage {
         self.ops.close().await;
         self.ledger = Ledger::open(file, self.node.inner.owner(), self.clock.now()).await.unwrap();
         self.ops = Stage::ops(&self.node, &self.ledger, &self.clock, options);
+    }
+
+    /// The next order waits until the gate is opened.
+    pub(crate) fn hold_orders(&self) -> Arc<Gate> {
+        let gate = Arc::new(Gate::default());
+        self.tricks().gate = Some(gate.clone());
+        gate
+    }
+
+    /// From now on these run beside us on the node.
+    pub(crate) fn beside(&mut self, neighbours: &Arc<impl Neighbours + 'static>) {
+        let ops = Stage::ops(&self.node, &self.ledger, &self.clock, &[]);
+        self.ops = ops.beside(neighbours.clone());
     }
 
     pub(crate) fn tricks(&self) -> MutexGuard<'_, Tricks> {
