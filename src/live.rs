@@ -26,6 +26,8 @@ const READ_AGAIN_SECS: u64 = 60;
 /// Least time between two fee cycles that channel events asked for, and how long the first one waits for more of them.
 const BETWEEN_ASKED_SECS: u64 = 60;
 const ASKED_SECS: u64 = 2;
+/// Between two looks at whether the rule file has changed.
+const RULES_LOOK_SECS: f64 = 15.0;
 /// A policy that will end is looked at this often, should the clock be set meanwhile.
 const LONGEST_WAIT_HOURS: f64 = 1.0;
 /// Each wait is shorter or longer by up to this part of it, so that nodes do not act in step.
@@ -118,6 +120,7 @@ pub async fn run(ops: Arc<Ops>, pace: Pace, events: mpsc::Receiver<Event>) {
     tokio::select! {
         () = notices(&ops, events, &wake) => {}
         () = timers(&ops, pace, &wake) => {}
+        () = watch_rules(&ops, pace, &wake) => {}
     }
 }
 
@@ -127,15 +130,19 @@ pub async fn last_words() {
 }
 
 /// The one task that takes events to the ledger, many at a time.
-async fn notices(ops: &Ops, mut events: mpsc::Receiver<Event>, wake: &Notify) {
+async fn notices(ops: &Arc<Ops>, mut events: mpsc::Receiver<Event>, wake: &Notify) {
     let mut batch = Vec::with_capacity(BATCH);
     while events.recv_many(&mut batch, BATCH).await > 0 {
         let mut forwards = Vec::with_capacity(batch.len());
         for event in batch.drain(..) {
             match event {
                 Event::Forward(forward) => forwards.push(forward),
-                Event::Channel(event) if asks_for_fees(&event) => wake.notify_one(),
-                Event::Channel(_) => {}
+                Event::Channel(event) => {
+                    if asks_for_fees(&event) {
+                        wake.notify_one();
+                    }
+                    tell_hive(ops, event);
+                }
             }
         }
         if forwards.is_empty() {
@@ -143,6 +150,26 @@ async fn notices(ops: &Ops, mut events: mpsc::Receiver<Event>, wake: &Notify) {
         }
         if let Err(error) = ops.forwards_noticed(&forwards).await {
             tracing::warn!("{} forwards wait for the node's list to be read again: {error:#}", forwards.len());
+        }
+    }
+}
+
+/// Nobody waits for cl-hive.
+fn tell_hive(ops: &Arc<Ops>, event: NodeEvent) {
+    let own = ops.clone();
+    tokio::spawn(async move {
+        if let Err(error) = own.tell_hive(&event).await {
+            tracing::warn!("cl-hive does not know of what happened to a channel: {error:#}");
+        }
+    });
+}
+
+/// A rule file that has changed is obeyed soon, not at the next cycle.
+async fn watch_rules(ops: &Ops, pace: Pace, wake: &Notify) {
+    loop {
+        wait(pace.secs(RULES_LOOK_SECS)).await;
+        if ops.rules_have_changed() {
+            wake.notify_one();
         }
     }
 }

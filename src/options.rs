@@ -140,7 +140,7 @@ options! {
     Live proportional_budget: bool = "true", Switch, "Let the budget grow with the revenue of the last 24 hours.", was "enable_proportional_budget", later "rebalancing";
     Live proportional_budget_pct: f64 = "0.30", SHARE, "Share of the last 24 hours' revenue that rebalancing may spend.", later "rebalancing";
     Live policy_file: String = "", PathOrNone, "File of rules for channels, in charge-lnd's syntax (docs/policy-files.md); empty: none. Reread when it changes.";
-    Live clboss_enabled: bool = "true", Switch, "Take the fees of the channels we price out of CLBoss's hands.", later "CLBoss support";
+    Live clboss_enabled: bool = "true", Switch, "Take the fees of the channels we price out of CLBoss's hands.";
     Live htlc_congestion_threshold: f64 = "0.8", SHARE, "Share of a channel's outgoing payment slots in use above which its fee is driven up.";
     Live enable_reputation: bool = "true", Switch, "Weigh demand by how often the incoming peer's payments succeed.";
     Live reputation_decay: f64 = "0.98", SHARE, "What is left of a peer's record after each flow analysis.";
@@ -150,9 +150,9 @@ options! {
     Live vegas_decay: f64 = "0.85", SHARE, "What is left of the reflex's intensity after 30 minutes.", was "vegas_decay_rate";
     Live scarcity_pricing: bool = "true", Switch, "Raise the fee of channels that run out of local balance.", was "enable_scarcity_pricing";
     Live scarcity_threshold: f64 = "0.35", SHARE, "Share of local balance below which scarcity pricing begins.";
-    Live hive_fee_ppm: u32 = "0", Whole(0, 100_000), "Outbound fee rate (ppm) toward peers with the hive policy.", later "policies";
+    Live hive_fee_ppm: u32 = "0", Whole(0, 100_000), "Outbound fee rate (ppm) toward peers with the strategy `hive`, also outside the limits.";
     Live hive_rebalance_tolerance: u64 = "50", Whole(0, 100_000), "Sats that a rebalance toward a hive peer may lose.", later "rebalancing";
-    Live hive_enabled: String = "auto", Word(&["auto", "true", "false"]), "Whether to talk to cl-hive; `auto`: when it is there.", later "cl-hive support";
+    Live hive_enabled: String = "auto", Word(&["auto", "true", "false"]), "Whether to tell cl-hive of channels that are opened and closed; `auto`: when it is there; `true`: and warn if it is not.";
     Live rpc_timeout_seconds: u64 = "15", Whole(1, 300), "Seconds after which a call to the node is given up.";
     Live rpc_circuit_breaker_seconds: u64 = "60", Whole(0, 3600), "Seconds that a group of calls rests after a timeout, before one of them is tried again.";
     Live reservation_timeout_hours: u64 = "4", Whole(1, 24), "Hours after which a budget reservation without a running job is released.", later "rebalancing";

@@ -143,7 +143,7 @@ struct Wiring {
     settings: Settings,
     path: PathBuf,
     rpc_path: PathBuf,
-    node: Arc<dyn Node>,
+    node: Arc<Guarded<CoreLightning>>,
     clock: Arc<dyn Clock>,
     pace: Pace,
 }
@@ -238,7 +238,8 @@ async fn open(wiring: &Wiring, stage: &watch::Sender<Stage>) -> Result<Ops, Trou
         OpenError::Broken { .. } => Trouble::Passing(error.into()),
         _ => Trouble::Lasting(error),
     })?;
-    let ops = Ops::new(identity, wiring.node.clone(), ledger, wiring.clock.clone(), wiring.settings.clone());
+    let ops = Ops::new(identity, wiring.node.clone(), ledger, wiring.clock.clone(), wiring.settings.clone())
+        .beside(wiring.node.clone());
     let loaded = async {
         ops.load_overrides().await.context("reading the options that the ledger keeps")?;
         ops.load_policies().await

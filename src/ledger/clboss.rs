@@ -37,25 +37,24 @@ impl Ledger {
         rows.into_iter().map(row).collect()
     }
 
-    pub async fn record_clboss_tags(&self, rows: &[TagRow]) -> anyhow::Result<()> {
-        fn cells(row: &TagRow) -> [Cell<'_>; 4] {
-            let state = i64::from(row.state == TagState::Returned);
-            [Cell::Blob(&row.peer.0), Cell::Text(&row.tag), Cell::Int(state), Cell::Int(row.at.0)]
-        }
+    /// Notes these, and forgets those that are gone.
+    pub async fn record_clboss_tags(&self, rows: &[TagRow], gone: &[(PeerId, String)]) -> anyhow::Result<()> {
         let lines: Vec<_> = rows.iter().map(cells).collect();
         let mut writer = self.writer().await?;
         let mut tx = writer.begin().await?;
         TAGS.write(&mut tx, &lines).await?;
+        for (peer, tag) in gone {
+            sqlx::query("DELETE FROM clboss_tags WHERE peer = ? AND tag = ?")
+                .bind(peer.0.to_vec())
+                .bind(tag.clone())
+                .execute(&mut *tx)
+                .await?;
+        }
         Ok(tx.commit().await?)
     }
+}
 
-    /// Forgets what was given back of these peers: it may be taken again.
-    pub async fn forget_returned_tags(&self, peer: PeerId) -> anyhow::Result<()> {
-        let mut writer = self.writer().await?;
-        sqlx::query("DELETE FROM clboss_tags WHERE peer = ? AND state = 1")
-            .bind(peer.0.to_vec())
-            .execute(&mut writer.conn)
-            .await?;
-        Ok(())
-    }
+fn cells(row: &TagRow) -> [Cell<'_>; 4] {
+    let state = i64::from(row.state == TagState::Returned);
+    [Cell::Blob(&row.peer.0), Cell::Text(&row.tag), Cell::Int(state), Cell::Int(row.at.0)]
 }

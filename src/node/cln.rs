@@ -57,7 +57,7 @@ impl CoreLightning {
         CoreLightning { rpc_path: rpc_path.into(), clock, lacks: Mutex::default(), whole: Mutex::default() }
     }
 
-    async fn call(&self, method: &str, params: Value) -> Result<Value, NodeError> {
+    pub(super) async fn call(&self, method: &str, params: Value) -> Result<Value, NodeError> {
         let mut rpc = ClnRpc::new(&self.rpc_path).await.map_err(|error| NodeError::Unreachable {
             method: method.to_owned(),
             why: format!("cannot connect to '{}': {error:#}", self.rpc_path.display()),

@@ -1,11 +1,13 @@
 //! Timeouts and circuit breakers around a node. Every call ends, and a node that does not answer is left in peace for a while,
 //! one group of methods at a time. Never asks twice, and never answers in the node's stead.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::neighbours::{HiveNews, Neighbours, Unmanaged};
 use super::{
     BreakerReport, ChannelName, FeeInForce, FeeOrder, ForwardPage, Node, NodeError,
     breaker::{Breaker, Pass},
@@ -31,6 +33,8 @@ enum Group {
     Fees,
     Graph,
     Bookkeeper,
+    Clboss,
+    Hive,
 }
 
 pub struct Guarded<N> {
@@ -122,6 +126,21 @@ impl<N: Node> Node for Guarded<N> {
     }
 }
 
+#[async_trait]
+impl<N: Node + Neighbours> Neighbours for Guarded<N> {
+    async fn clboss_unmanaged(&self) -> Result<Option<Unmanaged>, NodeError> {
+        self.guard(Group::Clboss, "clboss-status", self.node.clboss_unmanaged()).await
+    }
+
+    async fn clboss_unmanage(&self, peer: PeerId, tags: &BTreeSet<String>) -> Result<(), NodeError> {
+        self.guard(Group::Clboss, "clboss-unmanage", self.node.clboss_unmanage(peer, tags)).await
+    }
+
+    async fn tell_hive(&self, news: &HiveNews) -> Result<bool, NodeError> {
+        self.guard(Group::Hive, "cl-hive", self.node.tell_hive(news)).await
+    }
+}
+
 /// One call that was let through.
 struct Attempt<'a, N: Node> {
     guarded: &'a Guarded<N>,
@@ -154,8 +173,17 @@ impl<N: Node> Drop for Attempt<'_, N> {
 }
 
 impl Group {
-    const ALL: [Group; 7] =
-        [Group::Info, Group::Channels, Group::Forwards, Group::Feerates, Group::Fees, Group::Graph, Group::Bookkeeper];
+    const ALL: [Group; 9] = [
+        Group::Info,
+        Group::Channels,
+        Group::Forwards,
+        Group::Feerates,
+        Group::Fees,
+        Group::Graph,
+        Group::Bookkeeper,
+        Group::Clboss,
+        Group::Hive,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -166,6 +194,8 @@ impl Group {
             Group::Fees => "fees",
             Group::Graph => "graph",
             Group::Bookkeeper => "bookkeeper",
+            Group::Clboss => "clboss",
+            Group::Hive => "hive",
         }
     }
 }

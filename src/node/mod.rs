@@ -1,11 +1,13 @@
 //! The outside world: what we ask of a Lightning node and tell it. Domain types only; wire formats stay in the files below.
 
 mod breaker;
+mod clboss;
 pub mod cln;
 pub mod cln_graph;
 mod cln_row;
 pub mod cln_wire;
 pub mod guard;
+pub mod neighbours;
 pub mod rule_text;
 
 use async_trait::async_trait;
@@ -136,6 +138,8 @@ impl BreakerReport {
             "graph" => "when it was asked for the public graph",
             "bookkeeper" => "when its bookkeeper was asked",
             "fees" => "when it was told to change a fee",
+            "clboss" => "when CLBoss was spoken to",
+            "hive" => "when cl-hive was spoken to",
             group => group,
         };
         let error = self.last_error.as_deref().unwrap_or("no answer");

@@ -56,12 +56,13 @@ impl Ops {
         let scene = self.scene(now, options, rules).await.context("looking at the node")?;
         let tuning = tuning(&scene.options);
         let plan = self.plan(&scene, &tuning).await.context("planning what balances are worth")?;
-        let (mut orders, mut memories) = (Orders::default(), Vec::new());
+        let (mut orders, mut memories, mut claims) = (Orders::default(), Vec::new(), Vec::new());
         for (peer, channels) in scene.view.priced_by_peer().into_iter().filter(|(peer, _)| scene.rules.concerns(peer)) {
             for (place, (policy, group)) in scene.rules.groups(&channels).iter().enumerate() {
+                claims.extend(scene.rules.claims(peer, policy));
                 // The peer's memory is of those that are priced together; rules for others need none.
                 let bid = plan.bid(&peer).filter(|_| place == 0);
-                let decision = scene.decide((peer, policy), group, bid, &tuning);
+                let decision = scene.decide((peer, group), bid, policy, &tuning);
                 orders.add(now, (group, &policy.terms), &decision, scene.options.dry_run)?;
                 let dry = scene.options.dry_run && decision.action != Action::Keep;
                 let memory = if dry { fees::untold(decision.memory) } else { decision.memory };
@@ -70,6 +71,7 @@ impl Ops {
         }
         // Before anything is done it is written down: whoever stops us in between finds the order, and not a fee of nobody's.
         self.record_fees(now, scene.memories, memories, &orders.rows).await.context("recording the decisions")?;
+        self.take_from_clboss(now, &scene.options, claims).await;
         self.carry_out(&mut orders, &scene.options).await?;
         Ok(orders.outcomes())
     }
@@ -182,9 +184,9 @@ impl Ops {
 impl Scene {
     fn decide(
         &self,
-        (peer, policy): (PeerId, &Policy),
-        channels: &[&Channel],
+        (peer, channels): (PeerId, &[&Channel]),
         bid: Option<&Bid>,
+        policy: &Policy,
         tuning: &Tuning,
     ) -> FeeDecision {
         let memory = self.memories.get(&peer).map(|memory| match self.options.dry_run {

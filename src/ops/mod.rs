@@ -1,8 +1,10 @@
 //! The steps: look, decide, act, remember. Everything that changes the world goes through here, one step at a time.
 
 mod by_hand;
+mod clboss;
 mod fee_cycle;
 mod flow_cycle;
+mod hive;
 mod jobs;
 mod notice;
 mod plan;
@@ -22,6 +24,7 @@ use std::sync::{Arc, PoisonError};
 use tokio::sync::{Mutex, watch};
 
 pub use by_hand::{OrderError, SetFeeAnswer, WakeAnswer};
+pub use clboss::ClbossReport;
 pub use fee_cycle::tuning;
 pub use jobs::{Job, JobReport, Jobs};
 pub use policies::{PolicyAnswer, Wish};
@@ -29,7 +32,7 @@ pub use publish::FeeOutcome;
 pub use reports::{
     AnalysisReport, Breaker, ChannelReport, FeeDebugReport, FeeLine, FeeReport, StatusReport, below_target,
 };
-pub use rule_book::{RuleBook, RuleCheck};
+pub use rule_book::{RuleBook, RuleCheck, Tested};
 pub use settings::{SettingChange, SettingRow, Settings};
 pub use suggestions::SuggestionReport;
 pub use sync::SyncReport;
@@ -37,14 +40,16 @@ pub use sync::SyncReport;
 use crate::domain::{ChannelId, Clock, Flow, GraphPeer, Identity, Msat, NodeView, PeerId, Time};
 use crate::fees::{Memory, Plan};
 use crate::ledger::Ledger;
-pub use crate::ledger::{LedgerCheck, PolicyChange, PolicyChangeKind};
+pub use crate::ledger::{LedgerCheck, PolicyChange, PolicyChangeKind, TagRow};
 use crate::node::Node;
+use crate::node::neighbours::{Alone, Neighbours};
 use crate::options::Options;
 
 /// The one handle to everything: doors hold it as `Arc<Ops>`.
 pub struct Ops {
     pub(crate) identity: Identity,
     node: Arc<dyn Node>,
+    neighbours: Arc<dyn Neighbours>,
     ledger: Ledger,
     clock: Arc<dyn Clock>,
     settings: Settings,
@@ -87,6 +92,8 @@ struct Sights {
     graph: HashMap<PeerId, (Time, Arc<GraphPeer>)>,
     /// What openings cost; `None`: the node has no record of it.
     costs: HashMap<ChannelId, Option<Msat>>,
+    /// What we have of CLBoss and what it could not be told.
+    clboss: clboss::ClbossSight,
     /// The last plan that a step has read or made.
     plan: Option<Arc<Plan>>,
     /// When the balances were last noted.
@@ -131,7 +138,14 @@ impl Ops {
     ) -> Ops {
         let (turn, reading, policing) = (Mutex::new(()), Mutex::new(()), Mutex::new(()));
         let (jobs, expiry, seen) = (Jobs::default(), watch::Sender::new(None), Seen::default());
-        Ops { identity, node, ledger, clock, settings, jobs, turn, reading, policing, expiry, seen }
+        let neighbours = Arc::new(Alone);
+        Ops { identity, node, neighbours, ledger, clock, settings, jobs, turn, reading, policing, expiry, seen }
+    }
+
+    /// The same with the plugins that run beside us on the node.
+    #[must_use]
+    pub fn beside(self, neighbours: Arc<dyn Neighbours>) -> Ops {
+        Ops { neighbours, ..self }
     }
 
     pub fn now(&self) -> Time {

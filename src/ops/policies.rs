@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
+use super::clboss::{BALANCE, FEES};
 use super::rulings::Rulings;
 use super::{FeeOutcome, Ops, OrderError};
 use crate::domain::{Channel, PeerId, Policy, Ppm, Pricing, Time};
@@ -114,6 +115,17 @@ impl Rules {
         largest.map_or_else(|| Policy::controller().clone(), |channel| self.of(channel))
     }
 
+    /// What CLBoss must leave alone because of this policy.
+    pub(super) fn claims(&self, peer: PeerId, policy: &Policy) -> Vec<(PeerId, &'static str)> {
+        let ignored = peer::live(self.peers.get(&peer), self.now).is_some_and(PeerPolicy::is_ignored);
+        let tags: &[&str] = match (policy.is_priced(), ignored) {
+            (_, true) => &[FEES, BALANCE],
+            (true, false) => &[FEES],
+            (false, false) => &[],
+        };
+        tags.iter().map(|tag| (peer, *tag)).collect()
+    }
+
     pub(super) fn concerns(&self, peer: &PeerId) -> bool {
         self.only.as_ref().is_none_or(|only| only.contains(peer))
     }
@@ -172,6 +184,13 @@ impl Ops {
     /// Undoes that; no if the peer was not ignored.
     pub async fn unignore_peer(&self, peer: PeerId) -> Result<bool, OrderError> {
         let done = self.change_policy(peer, Wish::Unignore).await?;
+        if !done.unchanged
+            && let Err(error) = self.end_ignore(peer).await
+        {
+            tracing::warn!(
+                "CLBoss goes on leaving the balance of {peer} alone, revenue-remanage gives it back: {error:#}"
+            );
+        }
         Ok(!done.unchanged)
     }
 
@@ -255,7 +274,7 @@ impl Ops {
             seen.unapplied.extend(changes.iter().map(|change| change.policy.peer));
         });
         self.note_expiry(&policies);
-        Ok(())
+        self.reclaim(&changes).await
     }
 
     /// Takes away what has expired by now, for those who hold the lock on policies.

@@ -210,6 +210,7 @@ impl Ops {
         warnings.extend(self.node.breakers().iter().filter_map(Breaker::in_words));
         warnings.extend(self.unread_in_words());
         warnings.extend(self.last_rules().iter().flat_map(|book| book.warnings()));
+        warnings.extend(self.clboss_in_words());
         for (job, report) in jobs {
             if let Some(error) = &report.last_error {
                 warnings.push(format!("the last {} step failed: {error}", job.name()));

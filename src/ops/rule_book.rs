@@ -10,13 +10,13 @@ use std::sync::Arc;
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use super::Ops;
 use super::policies::Rules;
 use super::rulings::Rulings;
-use crate::domain::{NodeView, Time};
+use super::{Ops, OrderError};
+use crate::domain::{Channel, Facts, NodeView, Policy, Time};
 use crate::node::rule_text::{self, Stamp, beside};
 use crate::options::Options;
-use crate::policy::{Finding, RuleFile, Severity};
+use crate::policy::{Finding, Resolution, RuleFile, Severity};
 
 /// Name of the last text without errors in the ledger.
 const NOTE: &str = "policy_file";
@@ -42,6 +42,16 @@ struct Kept {
     path: PathBuf,
     text: String,
     files: BTreeMap<String, String>,
+}
+
+/// How the sources of policies come to their word on a channel.
+#[derive(Debug)]
+pub struct Tested {
+    pub channel: Channel,
+    /// `None`: there is no rule file in force.
+    pub rules: Option<(Resolution, Facts)>,
+    pub policy: Policy,
+    pub warnings: Vec<String>,
 }
 
 /// A check of a text that nothing is done with.
@@ -120,6 +130,30 @@ impl Ops {
         Ok(book)
     }
 
+    /// How all sources come to their word on one channel, as of now.
+    pub async fn test_channel(&self, name: &str) -> Result<Tested, OrderError> {
+        let (now, options) = (self.clock.now(), self.settings.now());
+        let channels = self.node.channels().await.context("asking the node for its channels")?;
+        let view = NodeView { now, channels, feerate: None };
+        let id = self.channel_by_name(&view, name).await?;
+        let known = view.channels.iter().find(|channel| channel.channel_id == id && channel.routes());
+        let channel = known.ok_or_else(|| {
+            OrderError::Caller(format!(
+                "channel '{name}' does not route now; lightning-cli listpeerchannels shows its state"
+            ))
+        })?;
+        let book = self.rule_book(now, &options).await?;
+        let rules = self.explained(&view, &book, id).await?;
+        let rulings = Arc::new(self.rulings(&view, &book).await?);
+        let policy = Rules::new(self.policies().await?, &options, now).with(rulings).of(channel);
+        Ok(Tested { channel: channel.clone(), rules, policy, warnings: book.warnings() })
+    }
+
+    /// The rule file as it was read last.
+    pub fn rules_in_force(&self) -> Option<Arc<RuleBook>> {
+        self.last_rules()
+    }
+
     /// What was read last; nothing is read.
     pub(super) fn last_rules(&self) -> Option<Arc<RuleBook>> {
         self.seen.read(|seen| seen.rules.clone())
@@ -157,11 +191,11 @@ impl Ops {
     }
 
     /// What is wrong or odd about a rule file: the configured one, unless another is named.
-    pub fn check_rules(&self, path: Option<&str>) -> Result<RuleCheck, super::OrderError> {
+    pub fn check_rules(&self, path: Option<&str>) -> Result<RuleCheck, OrderError> {
         let configured = configured(&self.settings.now());
         let path = path.map(PathBuf::from).or(configured).ok_or_else(|| {
             let text = "no rule file is configured (policy_file); name one: revenue-policy-file check PATH";
-            super::OrderError::Caller(text.to_owned())
+            OrderError::Caller(text.to_owned())
         })?;
         Ok(match Reading::of(&path).result {
             Ok((file, findings)) => RuleCheck { path, findings, sections: file.sections().count() },

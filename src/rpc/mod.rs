@@ -2,15 +2,19 @@
 
 mod analyze;
 mod args;
+mod clboss_status;
 mod config;
 mod error;
 mod fee_debug;
 mod ignore;
 mod ignored;
 mod policy;
+mod policy_file;
 mod policy_shape;
+mod remanage;
 mod set_fee;
 mod status;
+mod test_channel;
 mod unignore;
 mod wake_all;
 
@@ -40,9 +44,13 @@ pub const COMMANDS: &[Command] = &[
     fee_debug::COMMAND,
     wake_all::COMMAND,
     policy::COMMAND,
+    policy_file::COMMAND,
+    test_channel::COMMAND,
     ignore::COMMAND,
     unignore::COMMAND,
     ignored::COMMAND,
+    clboss_status::COMMAND,
+    remanage::COMMAND,
 ];
 
 /// One row of the table.
