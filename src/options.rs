@@ -47,8 +47,6 @@ pub enum Allowed {
     Number(f64, f64),
     Switch,
     Path,
-    /// A path, or nothing.
-    PathOrNone,
     Word(&'static [&'static str]),
 }
 
@@ -116,7 +114,7 @@ macro_rules! options {
     };
 }
 
-use Allowed::{Number, Path, PathOrNone, Switch, Whole, WholeOrKeep, Word};
+use Allowed::{Number, Path, Switch, Whole, WholeOrKeep, Word};
 
 const SHARE: Allowed = Number(0.0, 1.0);
 const DAY: u64 = 86_400;
@@ -139,7 +137,7 @@ options! {
     Live min_wallet_reserve: u64 = "1000000", Whole(0, 100_000_000), "Sats (on-chain and outbound) below which nothing is rebalanced.", later "rebalancing";
     Live proportional_budget: bool = "true", Switch, "Let the budget grow with the revenue of the last 24 hours.", was "enable_proportional_budget", later "rebalancing";
     Live proportional_budget_pct: f64 = "0.30", SHARE, "Share of the last 24 hours' revenue that rebalancing may spend.", later "rebalancing";
-    Live policy_file: String = "", PathOrNone, "File of rules for channels, in charge-lnd's syntax (docs/policy-files.md); empty: none. Reread when it changes.";
+    Live policy_file: String = "none", Path, "File of rules for channels, in charge-lnd's syntax (docs/policy-files.md), or `none`. `~` is the home directory. Reread when it changes.";
     Live clboss_enabled: bool = "true", Switch, "Take the fees of the channels we price out of CLBoss's hands.";
     Live htlc_congestion_threshold: f64 = "0.8", SHARE, "Share of a channel's outgoing payment slots in use above which its fee is driven up.";
     Live enable_reputation: bool = "true", Switch, "Weigh demand by how often the incoming peer's payments succeed.";
@@ -225,7 +223,6 @@ impl Allowed {
             Number(low, high) => f64::from_text(text).is_some_and(|n| (low..=high).contains(&n)),
             Switch => bool::from_text(text).is_some(),
             Path => !text.is_empty(),
-            PathOrNone => true,
             Word(words) => words.contains(&text),
         }
     }
@@ -239,7 +236,6 @@ impl Allowed {
             Number(low, high) => format!("a number from {low} to {high}"),
             Switch => "true or false".to_owned(),
             Path => "a path".to_owned(),
-            PathOrNone => "a path, or nothing".to_owned(),
             Word(words) => format!("'{}'", words.join("' or '")),
         }
     }

@@ -18,6 +18,9 @@ use crate::node::rule_text::{self, Stamp, beside};
 use crate::options::Options;
 use crate::policy::{Finding, Resolution, RuleFile, Severity};
 
+/// The value of the option that means that there is no rule file.
+const NO_FILE: &str = "none";
+
 /// Name of the last text without errors in the ledger.
 const NOTE: &str = "policy_file";
 
@@ -250,5 +253,5 @@ fn unreadable(name: &str, error: &io::Error) -> Finding {
 
 fn configured(options: &Options) -> Option<PathBuf> {
     let path = options.policy_file.trim();
-    (!path.is_empty()).then(|| rule_text::from_home(path))
+    (path != NO_FILE).then(|| rule_text::from_home(path))
 }

@@ -51,7 +51,8 @@ async fn a_section_is_exact_for_its_channels_and_the_controller_has_the_others()
     let channel = stage.single().await;
     file.says(&only(&channel, "strategy = static\nfee_ppm = 0\nbase_fee_msat = 7\nmax_htlc_msat = 50_000_000"));
     stage.hours(30.0).await;
-    let now = stage.node.inner.market().channels[stage.place(channel.channel_id)].price;
+    let place = stage.place(channel.channel_id);
+    let now = stage.node.inner.market().channels[place].price;
     assert_eq!((now.ppm, now.base, now.htlc_max), (0, 7, 50_000_000));
     let changes = stage.changes().await;
     let of = |id| changes.iter().filter(|row| row.channel == id).count();
@@ -135,7 +136,8 @@ async fn the_peers_own_policy_is_stronger_than_the_file_and_keeps_what_it_does_n
     let channel = stage.single().await;
     set(&stage, channel.peer, 90).await;
     stage.hours(1.0).await;
-    let now = stage.node.inner.market().channels[stage.place(channel.channel_id)].price;
+    let place = stage.place(channel.channel_id);
+    let now = stage.node.inner.market().channels[place].price;
     assert_eq!((Ppm(now.ppm), Msat(now.base)), (Ppm(90), Msat(3)));
     assert_eq!(stage.fees().values().filter(|fee| **fee == Ppm(321)).count(), 5);
     let error = stage.ops.set_fee(&other(&stage, &channel), Ppm(400), false).await.unwrap_err().to_string();
