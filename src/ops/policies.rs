@@ -1,6 +1,7 @@
 //! Peers' own policies: kept at once, applied at once if no step is under way, and otherwise as soon as it is over. The one place where
 //! the sources of a channel's policy meet.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -35,6 +36,8 @@ pub(super) struct Rules {
     peers: Policies,
     hive_fee: Ppm,
     now: Time,
+    /// What holds for most.
+    default: Policy,
     /// `None`: all.
     only: Option<BTreeSet<PeerId>>,
 }
@@ -64,22 +67,26 @@ pub struct PolicyAnswer {
 
 impl Rules {
     pub(super) fn new(peers: Policies, options: &Options, now: Time) -> Rules {
-        Rules { peers, hive_fee: Ppm(options.hive_fee_ppm), now, only: None }
+        let hive_fee = Ppm(options.hive_fee_ppm);
+        Rules { peers, hive_fee, now, default: policy::resolve(None, None, hive_fee), only: None }
     }
 
     /// What may be done with a channel, from all sources, with the trail of who said so.
-    pub(super) fn of(&self, channel: &Channel) -> Policy {
+    pub(super) fn of(&self, channel: &Channel) -> Cow<'_, Policy> {
         self.of_peer(&channel.peer)
     }
 
-    pub(super) fn of_peer(&self, peer: &PeerId) -> Policy {
-        policy::resolve(peer::live(self.peers.get(peer), self.now), None, self.hive_fee)
+    pub(super) fn of_peer(&self, peer: &PeerId) -> Cow<'_, Policy> {
+        match peer::live(self.peers.get(peer), self.now) {
+            None => Cow::Borrowed(&self.default),
+            own => Cow::Owned(policy::resolve(own, None, self.hive_fee)),
+        }
     }
 
     /// The policy by which the channels with one peer, which have one fee, are priced together: that of the largest.
-    pub(super) fn of_all(&self, channels: &[&Channel]) -> Policy {
+    pub(super) fn of_all(&self, channels: &[&Channel]) -> Cow<'_, Policy> {
         let largest = channels.iter().max_by_key(|channel| channel.capacity);
-        largest.map_or_else(|| Policy::controller().clone(), |channel| self.of(channel))
+        largest.map_or(Cow::Borrowed(&self.default), |channel| self.of(channel))
     }
 
     /// What CLBoss must leave alone because of this policy.
@@ -91,6 +98,11 @@ impl Rules {
             (false, false) => &[],
         };
         tags.iter().map(|tag| (peer, *tag)).collect()
+    }
+
+    /// Is there nobody to decide for?
+    pub(super) fn is_idle(&self) -> bool {
+        self.only.as_ref().is_some_and(BTreeSet::is_empty)
     }
 
     pub(super) fn concerns(&self, peer: &PeerId) -> bool {
@@ -303,7 +315,8 @@ impl Ops {
     pub async fn policy_of(&self, peer: PeerId) -> anyhow::Result<(Option<PeerPolicy>, Policy)> {
         let (now, policies) = (self.clock.now(), self.policies().await?);
         let own = peer::live(policies.get(&peer), now).cloned();
-        Ok((own, Rules::new(policies, &self.settings.now(), now).of_peer(&peer)))
+        let rules = Rules::new(policies, &self.settings.now(), now);
+        Ok((own, rules.of_peer(&peer).into_owned()))
     }
 
     /// Changes from that time on, deletions too, oldest first.
