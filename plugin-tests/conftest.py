@@ -151,6 +151,7 @@ class RealNode(Node):
         return next((c["fee_per_millionth"] for c in seen if c["source"] == ours), None)
 
     def log(self):
+        self.middle.daemon.logs_catchup()
         return "\n".join(self.middle.daemon.logs)
 
 

@@ -2,9 +2,9 @@
 
 import json
 import re
+import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
 from conftest import BINARY, LIGHTNINGD, ROOT, SimulatedNode, wait_for
@@ -320,18 +320,58 @@ def test_cl_hive_never_waits_on_a_large_node(tmp_path):
                 slowest.setdefault(name, []).append(took)
             busy.join()
         print({name: [round(took * 1000) for took in times] for name, times in slowest.items()})
-        assert not [name for name, times in slowest.items() if min(times) > 0.1], slowest
+        # A build that can be looked into is slower.
+        most = 1.0 if "debug" in str(BINARY) else 0.1
+        assert not [name for name, times in slowest.items() if min(times) > most], slowest
     finally:
         node.close()
 
 
+# CLBoss as far as it is spoken to, for a real node: the list of tags replaces the one before.
+CLBOSS = """#!{python}
+from pyln.client import Plugin
+plugin, unmanaged, heard = Plugin(), {{}}, []
+
+@plugin.method("clboss-status")
+def status(plugin):
+    heard.append({{"method": "clboss-status", "params": []}})
+    return {{"unmanaged": unmanaged}}
+
+@plugin.method("clboss-unmanage")
+def unmanage(plugin, nodeid, tags):
+    heard.append({{"method": "clboss-unmanage", "params": [nodeid, tags]}})
+    unmanaged[nodeid] = ", ".join(tags.split(","))
+    return {{}}
+
+@plugin.method("played-heard")
+def played(plugin):
+    return {{"heard": heard}}
+
+plugin.run()
+"""
+
+
 def heard(node, method):
-    return [h["params"] for h in node.rpc.call("sim-neighbours")["heard"] if h["method"] == method]
+    told = node.rpc.call("played-heard" if LIGHTNINGD else "sim-neighbours")["heard"]
+    return [h["params"] for h in told if h["method"] == method]
 
 
-@simulated
-def test_clboss_is_told_once_and_keeps_what_the_user_set(node):
-    node.rpc.call("sim-neighbours", {"clboss": True})
+@pytest.fixture
+def clboss(node, tmp_path):
+    """CLBoss beside the plugin, played."""
+    if not LIGHTNINGD:
+        node.rpc.call("sim-neighbours", {"clboss": True})
+        yield
+        return
+    path = tmp_path / "clboss.py"
+    path.write_text(CLBOSS.format(python=sys.executable))
+    path.chmod(0o755)
+    node.rpc.plugin_start(str(path))
+    yield
+    node.rpc.plugin_stop(str(path))
+
+
+def test_clboss_is_told_once_and_keeps_what_the_user_set(node, clboss):
     scid, peer = first_channel(node)
     node.rpc.call("clboss-unmanage", [peer, "open,close"])
     node.ready()
@@ -358,9 +398,7 @@ def test_clboss_is_told_once_and_keeps_what_the_user_set(node):
     assert "'tag' must be" in refused(node.rpc.call, "revenue-remanage", [peer, "everything"])["message"]
 
 
-@simulated
-def test_an_ignored_peer_is_left_alone_by_clboss_as_well(node):
-    node.rpc.call("sim-neighbours", {"clboss": True})
+def test_an_ignored_peer_is_left_alone_by_clboss_as_well(node, clboss):
     node.ready()
     _, peer = first_channel(node)
     node.rpc.call("revenue-ignore", [peer])

@@ -129,6 +129,20 @@ impl Ledger {
         Ok(rows.into_iter().map(|(id, ordinary, urgent)| (id, ChangeCount { ordinary, urgent })).collect())
     }
 
+    /// The fees that the node confirmed since then, the last of each channel.
+    pub async fn set_since(&self, since: Time) -> anyhow::Result<HashMap<ChannelId, Ppm>> {
+        let mut reader = self.reader().await?;
+        let mut rows: Vec<(i64, ChannelId, Ppm)> = many(
+            reader.conn(),
+            "SELECT json_array(changes.id, hex(channel_id), new) AS line FROM changes INDEXED BY changes_at
+             CROSS JOIN channels ON channels.id = channel WHERE at >= ? AND outcome = 1",
+            &[Cell::Int(since.0)],
+        )
+        .await?;
+        rows.sort_unstable_by_key(|(id, ..)| *id);
+        Ok(rows.into_iter().map(|(_, channel, fee)| (channel, fee)).collect())
+    }
+
     /// The last decision of each channel.
     pub async fn last_decisions(&self) -> anyhow::Result<HashMap<ChannelId, FeeRow>> {
         let mut reader = self.reader().await?;

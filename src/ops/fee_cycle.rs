@@ -53,6 +53,9 @@ impl Ops {
     pub(super) async fn fee_step(&self, whom: Whom) -> anyhow::Result<Vec<FeeOutcome>> {
         let (now, options) = (self.clock.now(), self.settings.now());
         let rules = self.rules(whom, &options, now).await?;
+        if rules.is_idle() {
+            return Ok(Vec::new());
+        }
         let scene = self.scene(now, options, rules).await.context("looking at the node")?;
         let tuning = tuning(&scene.options);
         let plan = self.plan(&scene, &tuning).await.context("planning what balances are worth")?;

@@ -1,5 +1,6 @@
 //! The plan of the whole node: made twice a day within the fee step, kept in the ledger in between.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::Ops;
@@ -14,10 +15,10 @@ impl Ops {
     /// The plan that holds now; a new one is saved before anything is decided by it.
     pub(super) async fn plan(&self, scene: &Scene, tuning: &Tuning) -> anyhow::Result<Arc<Plan>> {
         let by_peer = scene.view.priced_by_peer();
-        let policies: Vec<Policy> = by_peer.iter().map(|(_, channels)| scene.rules.of_all(channels)).collect();
+        let policies: Vec<Cow<Policy>> = by_peer.iter().map(|(_, channels)| scene.rules.of_all(channels)).collect();
         let planned =
             |((peer, channels), policy)| Planned { peer, channels, memory: scene.memories.get(&peer), policy };
-        let peers: Vec<Planned> = by_peer.into_iter().zip(&policies).map(planned).collect();
+        let peers: Vec<Planned> = by_peer.into_iter().zip(policies.iter().map(Cow::as_ref)).map(planned).collect();
         let inputs = PlanInputs { now: scene.view.now, peers: &peers, market: &scene.market, tuning };
         let kept = self.kept_plan().await?;
         if let Some(kept) = kept.filter(|kept| !Plan::is_due(Some(kept), &inputs)) {

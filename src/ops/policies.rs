@@ -1,6 +1,7 @@
 //! Peers' own policies: kept at once, applied at once if no step is under way, and otherwise as soon as it is over. The one place where
 //! the sources of a channel's policy meet.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use anyhow::Context;
 use super::clboss::{BALANCE, FEES};
 use super::rulings::Rulings;
 use super::{FeeOutcome, Ops, OrderError};
-use crate::domain::{Channel, PeerId, Policy, Ppm, Pricing, Time};
+use crate::domain::{Channel, PeerId, Policy, Ppm, Time};
 use crate::ledger::{PolicyChange, PolicyChangeKind};
 use crate::options::Options;
 use crate::policy;
@@ -38,6 +39,8 @@ pub(super) struct Rules {
     sections: Arc<Rulings>,
     hive_fee: Ppm,
     now: Time,
+    /// What holds for most.
+    default: Policy,
     /// `None`: all.
     only: Option<BTreeSet<PeerId>>,
 }
@@ -67,7 +70,9 @@ pub struct PolicyAnswer {
 
 impl Rules {
     pub(super) fn new(peers: Policies, options: &Options, now: Time) -> Rules {
-        Rules { peers, sections: Arc::default(), hive_fee: Ppm(options.hive_fee_ppm), now, only: None }
+        let hive_fee = Ppm(options.hive_fee_ppm);
+        let default = policy::resolve(None, None, hive_fee);
+        Rules { peers, sections: Arc::default(), hive_fee, now, default, only: None }
     }
 
     /// The same with what the rule file says.
@@ -76,25 +81,30 @@ impl Rules {
     }
 
     /// What may be done with a channel, from all sources, with the trail of who said so.
-    pub(super) fn of(&self, channel: &Channel) -> Policy {
-        let own = peer::live(self.peers.get(&channel.peer), self.now);
-        policy::resolve(own, self.sections.of(&channel.channel_id), self.hive_fee)
+    pub(super) fn of(&self, channel: &Channel) -> Cow<'_, Policy> {
+        match self.sections.of(&channel.channel_id) {
+            None => self.of_peer(&channel.peer),
+            ruled => {
+                let own = peer::live(self.peers.get(&channel.peer), self.now);
+                Cow::Owned(policy::resolve(own, ruled, self.hive_fee))
+            }
+        }
     }
 
     /// The channels with one peer by what may be done with them. Those that the controller prices have one fee, and come first;
     /// rules may treat any of the others in its own way.
-    pub(super) fn groups<'a>(&self, channels: &[&'a Channel]) -> Vec<(Policy, Vec<&'a Channel>)> {
+    pub(super) fn groups<'a>(&self, channels: &[&'a Channel]) -> Vec<(Cow<'_, Policy>, Vec<&'a Channel>)> {
         if matches!(*self.sections, Rulings::None) {
             return vec![(self.of_all(channels), channels.to_vec())];
         }
-        let mut groups: Vec<(Policy, Vec<&Channel>)> = Vec::new();
+        let mut groups: Vec<(Cow<Policy>, Vec<&Channel>)> = Vec::new();
         let mut by_size = channels.to_vec();
         by_size.sort_by_key(|channel| (std::cmp::Reverse(channel.capacity), channel.channel_id));
         for channel in by_size {
             let policy = self.of(channel);
-            let same = |(other, _): &&mut (Policy, Vec<&Channel>)| match other.pricing {
-                Pricing::Controller | Pricing::ControllerFrom(_) => policy.is_controlled(),
-                _ => (other.pricing, other.terms) == (policy.pricing, policy.terms),
+            let same = |(other, _): &&mut (Cow<Policy>, Vec<&Channel>)| match other.is_controlled() {
+                true => policy.is_controlled(),
+                false => (other.pricing, other.terms) == (policy.pricing, policy.terms),
             };
             match groups.iter_mut().find(same) {
                 Some((_, group)) => group.push(channel),
@@ -105,14 +115,19 @@ impl Rules {
         groups
     }
 
-    pub(super) fn of_peer(&self, peer: &PeerId) -> Policy {
-        policy::resolve(peer::live(self.peers.get(peer), self.now), None, self.hive_fee)
+    pub(super) fn of_peer(&self, peer: &PeerId) -> Cow<'_, Policy> {
+        match peer::live(self.peers.get(peer), self.now) {
+            None => Cow::Borrowed(&self.default),
+            own => Cow::Owned(policy::resolve(own, None, self.hive_fee)),
+        }
     }
 
-    /// The policy by which the channels with one peer, which have one fee, are priced together: that of the largest.
-    pub(super) fn of_all(&self, channels: &[&Channel]) -> Policy {
-        let largest = channels.iter().max_by_key(|channel| channel.capacity);
-        largest.map_or_else(|| Policy::controller().clone(), |channel| self.of(channel))
+    /// The policy by which the channels with one peer are priced together: that of the largest.
+    pub(super) fn of_all(&self, channels: &[&Channel]) -> Cow<'_, Policy> {
+        let of = |channel: &&Channel| (self.of(channel), channel.capacity);
+        // Where rules differ, the controller's word is that of those that it prices.
+        let first = channels.iter().map(of).max_by_key(|(policy, capacity)| (policy.is_controlled(), *capacity));
+        first.map_or(Cow::Borrowed(&self.default), |(policy, _)| policy)
     }
 
     /// What CLBoss must leave alone because of this policy.
@@ -124,6 +139,11 @@ impl Rules {
             (false, false) => &[],
         };
         tags.iter().map(|tag| (peer, *tag)).collect()
+    }
+
+    /// Is there nobody to decide for?
+    pub(super) fn is_idle(&self) -> bool {
+        self.only.as_ref().is_some_and(BTreeSet::is_empty)
     }
 
     pub(super) fn concerns(&self, peer: &PeerId) -> bool {
@@ -336,7 +356,8 @@ impl Ops {
     pub async fn policy_of(&self, peer: PeerId) -> anyhow::Result<(Option<PeerPolicy>, Policy)> {
         let (now, policies) = (self.clock.now(), self.policies().await?);
         let own = peer::live(policies.get(&peer), now).cloned();
-        Ok((own, Rules::new(policies, &self.settings.now(), now).of_peer(&peer)))
+        let rules = Rules::new(policies, &self.settings.now(), now);
+        Ok((own, rules.of_peer(&peer).into_owned()))
     }
 
     /// Changes from that time on, deletions too, oldest first.

@@ -8,7 +8,7 @@ use anyhow::Context;
 use serde_json::Value;
 
 use super::{Job, JobReport, Ops, OrderError};
-use crate::domain::{Channel, Flow, FlowClass, Identity, NodeView, Policy, Ppm, Scid, Time};
+use crate::domain::{Channel, ChannelId, Flow, FlowClass, Identity, NodeView, Policy, Ppm, Scid, Time};
 use crate::fees;
 use crate::flow::{self, FlowInputs};
 
@@ -86,12 +86,12 @@ impl Ops {
         let jobs = self.jobs.reports();
         let view = self.last_view();
         let mut channels = self.channels_of(view.as_deref()).await?;
-        let rows = RECENT.max(u32::try_from(channels.len()).unwrap_or(RECENT));
-        let mut changes = self.ledger.recent_changes(rows).await.context("reading the last fee changes")?;
+        let changes = self.ledger.recent_changes(RECENT).await.context("reading the last fee changes")?;
         if let Some(view) = &view {
-            take_in(&mut channels, &changes, view.now);
+            // A step looks before it acts: a channel's fee is the one that was set since, not the one that was seen.
+            let set = self.ledger.set_since(view.now).await.context("reading the fees set since the last look")?;
+            take_in(&mut channels, &set);
         }
-        changes.truncate(RECENT as usize);
         Ok(StatusReport {
             identity: self.identity.clone(),
             options: self.settings.now(),
@@ -235,11 +235,7 @@ impl FeeReport {
     }
 }
 
-/// A step looks before it acts: a channel's fee is the one that was set since, not the one that was seen.
-fn take_in(channels: &mut [ChannelReport], changes: &[(i64, FeeRow)], seen: Time) {
-    let set = |row: &&FeeRow| row.at >= seen && row.outcome == FeeOutcomeKind::Set;
-    // The newest comes first, so it is the last to be put in.
-    let set: HashMap<_, _> = changes.iter().rev().map(|(_, row)| row).filter(set).map(|r| (r.channel, r.new)).collect();
+fn take_in(channels: &mut [ChannelReport], set: &HashMap<ChannelId, Ppm>) {
     for report in channels {
         if let Some(fee) = set.get(&report.channel.channel_id) {
             report.channel.ours.ppm = *fee;

@@ -148,7 +148,8 @@ impl Ops {
         let book = self.rule_book(now, &options).await?;
         let rules = self.explained(&view, &book, id).await?;
         let rulings = Arc::new(self.rulings(&view, &book).await?);
-        let policy = Rules::new(self.policies().await?, &options, now).with(rulings).of(channel);
+        let rules_of_all = Rules::new(self.policies().await?, &options, now).with(rulings);
+        let policy = rules_of_all.of(channel).into_owned();
         Ok(Tested { channel: channel.clone(), rules, policy, warnings: book.warnings() })
     }
 

@@ -59,10 +59,10 @@ async fn a_static_fee_of_nothing_is_written_once_and_at_once() {
     let learned = stage.memory_of(channel.peer).await.learned;
     stage.ops.change_policy(channel.peer, Wish::Delete).await.unwrap();
     stage.ops.apply_policies().await.unwrap();
-    assert_eq!(stage.fee_of(&channel), Ppm(10));
+    assert!((10..14).contains(&stage.fee_of(&channel).0), "{}", stage.fee_of(&channel));
     assert_eq!(stage.memory_of(channel.peer).await.learned, learned);
-    stage.hours(30.0).await;
-    assert_ne!(stage.fee_of(&channel), Ppm(10), "and it climbs on");
+    stage.hours(60.0).await;
+    assert!(stage.fee_of(&channel).0 > 14, "and it climbs on: {}", stage.fee_of(&channel));
 }
 
 #[tokio::test]
@@ -123,7 +123,7 @@ async fn a_policy_ends_on_time_also_after_a_restart() {
     assert_eq!(stage.fee_of(&channel), Ppm(7));
     stage.wait(0.1);
     stage.ops.end_policies().await.unwrap();
-    assert_eq!(stage.fee_of(&channel), Ppm(10), "7 ppm is outside the controller's limits");
+    assert!(stage.fee_of(&channel).0 >= 10, "7 ppm is outside the controller's limits");
     assert_eq!(*stage.ops.next_expiry().borrow(), None);
     let changes = stage.ops.policy_changes(until).await.unwrap();
     assert_eq!(changes.iter().map(|change| change.kind).collect::<Vec<_>>(), [PolicyChangeKind::Expired]);

@@ -77,18 +77,16 @@ fn what_was_learned_waits_and_the_climb_goes_on_from_the_fee_that_it_finds() {
         let mut away = Scene { policy: ruled(Pricing::Exact, Some(fee)), ..s.clone() };
         away = away.after(100);
         assert_eq!(learned(away.memory.as_ref().unwrap()), before, "one price teaches nothing");
-        let mut back = Scene { policy: Policy::default(), updates: Updates::default(), ..away };
+        let back = Scene { policy: Policy::default(), updates: Updates::default(), ..away };
         let decision = back.decide();
-        assert_eq!(decision.target, Ppm(from));
         assert!(matches!(decision.why[0], Reason::Released { .. }), "{:?}", decision.why);
-        assert_eq!(decision.action == Action::Keep, fee == from, "only what is outside the limits moves at once");
+        assert!(back.is_within_bounds(&decision) && !decision.memory.is_held(), "{:?}", decision.why);
+        let ratio = decision.target.as_f64() / f64::from(from);
+        assert!((0.7..1.4).contains(&ratio), "the first try is due at once, beside {from}: {}", decision.target);
         assert_eq!(learned(&decision.memory), before);
-        back = back.next(&decision);
-        back.updates = Updates::default();
-        let on = back.decide();
-        let ratio = on.target.as_f64() / f64::from(from);
-        assert!((0.7..1.4).contains(&ratio) && !on.memory.is_held(), "{from}: {}", on.target);
-        assert!(!on.why.iter().any(|reason| reason.stage() == "taken_over"), "{:?}", on.why);
+        let on = back.next(&decision).decide();
+        let strangers = ["taken_over", "released"];
+        assert!(!on.why.iter().any(|reason| strangers.contains(&reason.stage())), "{:?}", on.why);
     }
 }
 
@@ -108,10 +106,10 @@ fn a_policy_may_say_where_the_climb_begins() {
     let mut s = scene(10);
     s.policy = Policy { pricing: Pricing::ControllerFrom(Ppm(800)), ..Policy::default() };
     let first = s.decide();
-    assert_eq!((first.target, first.action != Action::Keep), (Ppm(800), true));
+    assert!((560..1120).contains(&first.target.0) && first.action != Action::Keep, "beside it: {}", first.target);
     let s = s.next(&first).after(20);
     let fee = s.channels[0].ours.ppm;
-    assert!((500..1200).contains(&fee.0), "and goes on by itself: {fee}");
+    assert!((400..1600).contains(&fee.0), "and goes on by itself: {fee}");
     // Where something is known already, that counts.
     let mut known = scene(100).after(60);
     known.policy = Policy { pricing: Pricing::ControllerFrom(Ppm(800)), ..Policy::default() };
