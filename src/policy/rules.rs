@@ -160,7 +160,8 @@ fn parse(text: &str, name: &str, reading: Reading, files: &mut Files, depth: u32
     lint::file(&document, &rules, reading, &mut notes);
     rules.retain(|rule| rule.enabled);
     rules.sort_by_key(|rule| (rule.name == DEFAULT, rule.priority));
-    let mut file = RuleFile { name: name.to_owned(), reading, rules, inner: BTreeMap::new(), sources: BTreeMap::new() };
+    let (inner, sources, sum) = (BTreeMap::new(), BTreeMap::new(), checksum(text.as_bytes()));
+    let mut file = RuleFile { name: name.to_owned(), reading, rules, inner, sources, sum };
     let Notes { mut findings, .. } = notes;
     findings.extend(file.bring_in(files, depth));
     let sums = files.texts.iter().map(|(path, text)| {
