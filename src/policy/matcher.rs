@@ -121,7 +121,7 @@ impl Group {
             group.criteria.push(Criterion::of(read, check));
         }
         let find = |matcher: &Matcher| reads.iter().find(|read| read.key == matcher.key);
-        let youth = find_kind(reads, Kind::Youth).is_some_and(|read| says_no(read));
+        let youth = find_kind(reads, Kind::Youth).is_some_and(says_no);
         group.period = find_kind(reads, Kind::Period).and_then(|read| value::span(read.value.as_ref().ok()?).ok());
         let counts = find_kind(reads, Kind::Period).is_some();
         for (matcher, read) in known().filter_map(|matcher| Some((matcher, *find(matcher)?))) {

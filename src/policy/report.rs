@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::cascade::{Resolution, Step, StepVerdict};
 use super::change::{Capabilities, Inbound, Update, changes};
 use super::wanted::{Outcome, Wanted};
-use crate::domain::{Facts, Msat, OurTerms};
+use crate::domain::{Facts, Msat, OurTerms, Ppm};
 
 /// One channel's resolution beside what is in force.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl Report<'_> {
             Outcome::Wanted(_) => "to be changed".to_owned(),
             Outcome::Controller { prior, limits, .. } => {
                 let start = prior.map_or(String::new(), |prior| format!(", starting from {prior}"));
-                let bound = |name: &str, bound: Option<crate::domain::Ppm>| bound.map(|ppm| format!(", {name} {ppm}"));
+                let bound = |name: &str, bound: Option<Ppm>| bound.map(|ppm| format!(", {name} {ppm}"));
                 let bounds = [
                     bound("at least", limits.min),
                     bound("at most", limits.max),
@@ -136,34 +136,39 @@ fn short(wanted: &str) -> String {
     if line.chars().count() <= LONGEST { line } else { line.chars().take(LONGEST).chain("…".chars()).collect() }
 }
 
-/// Each member that the rules define or that is interesting anyhow: its name, what is in force, what is wanted.
-fn members(ours: &OurTerms, update: &Update, outcome: &Outcome) -> Vec<(&'static str, Option<i64>, Option<String>)> {
-    let whole = |amount: Msat| i64::try_from(amount.0).unwrap_or(i64::MAX);
+/// A member's name, what is in force, and what is to be sent.
+type Member = (&'static str, Option<i64>, Option<String>);
+
+/// The members that the rules define, and the fee rate.
+fn members(ours: &OurTerms, update: &Update, outcome: &Outcome) -> Vec<Member> {
+    let (Outcome::Wanted(defined) | Outcome::Controller { rest: defined, .. }) = outcome else { return Vec::new() };
     let to = update.terms.unwrap_or_default();
-    let defined = match outcome {
-        Outcome::Wanted(wanted) | Outcome::Controller { rest: wanted, .. } => *wanted,
-        _ => return Vec::new(),
+    let whole = |amount: Msat| i64::try_from(amount.0).unwrap_or(i64::MAX);
+    let level = Wanted { inbound_ppm: defined.inbound_ppm.or(defined.inbound_level), ..*defined };
+    let now = Wanted {
+        base_msat: Some(whole(ours.base)),
+        ppm: Some(i64::from(ours.ppm.0)),
+        inbound_base_msat: Some(i64::from(ours.inbound_base_msat)),
+        inbound_ppm: Some(i64::from(ours.inbound_ppm)),
+        htlc_min_msat: ours.htlc_min.map(whole),
+        htlc_max_msat: ours.htlc_max.map(whole),
+        time_lock_delta: ours.time_lock_delta.map(i64::from),
+        ..Wanted::default()
     };
-    let level = defined.inbound_level.or(defined.inbound_ppm);
-    let all: [(_, Option<i64>, fn(&Wanted) -> Option<i64>, bool); 7] = [
-        ("base_fee_msat", Some(whole(ours.base)), |w| w.base_msat, defined.base_msat.is_some()),
-        ("fee_ppm", Some(i64::from(ours.ppm.0)), |w| w.ppm, true),
-        (
-            "inbound_base_fee_msat",
-            Some(i64::from(ours.inbound_base_msat)),
-            |w| w.inbound_base_msat,
-            defined.inbound_base_msat.is_some(),
-        ),
-        ("inbound_fee_ppm", Some(i64::from(ours.inbound_ppm)), |w| w.inbound_ppm, level.is_some()),
-        ("min_htlc_msat", ours.htlc_min.map(whole), |w| w.htlc_min_msat, defined.htlc_min_msat.is_some()),
-        ("max_htlc_msat", ours.htlc_max.map(whole), |w| w.htlc_max_msat, defined.htlc_max_msat.is_some()),
-        (
-            "time_lock_delta",
-            ours.time_lock_delta.map(i64::from),
-            |w| w.time_lock_delta,
-            defined.time_lock_delta.is_some(),
-        ),
-    ];
-    let shown = all.into_iter().filter(|(.., defined)| *defined);
-    shown.map(|(name, now, of, _)| (name, now, of(&to).map(|new| new.to_string()))).collect()
+    let named = named(&level).into_iter().zip(named(&now)).zip(named(&to));
+    let shown = named.filter(|(((name, defined), _), _)| *name == "fee_ppm" || defined.is_some());
+    shown.map(|(((name, _), (_, now)), (_, new))| (name, now, new.map(|new| new.to_string()))).collect()
+}
+
+/// The members by the names that the rules have for them.
+fn named(wanted: &Wanted) -> [(&'static str, Option<i64>); 7] {
+    [
+        ("base_fee_msat", wanted.base_msat),
+        ("fee_ppm", wanted.ppm),
+        ("inbound_base_fee_msat", wanted.inbound_base_msat),
+        ("inbound_fee_ppm", wanted.inbound_ppm),
+        ("min_htlc_msat", wanted.htlc_min_msat),
+        ("max_htlc_msat", wanted.htlc_max_msat),
+        ("time_lock_delta", wanted.time_lock_delta),
+    ]
 }
