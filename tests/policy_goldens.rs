@@ -1,4 +1,5 @@
 //! What charge-lnd decides, case by case, and what we make of the same file. `POLICY_GOLDENS` may name another file of cases.
+#![expect(clippy::unwrap_used, reason = "a file of cases that cannot be read is no test")]
 
 use std::collections::BTreeMap;
 use std::io;
@@ -22,6 +23,29 @@ fn every_case_is_decided_as_charge_lnd_decides_it() {
     assert!(!cases.is_empty() && wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
 }
 
+/// Our own reading refuses what charge-lnd stumbles over, and otherwise decides the same.
+#[test]
+fn our_own_reading_decides_the_same_where_it_takes_the_file() {
+    let goldens = goldens();
+    let cases: Vec<Case> =
+        goldens["cases"].as_array().unwrap().iter().map(|case| Case::of(&goldens["fixture"], case)).collect();
+    let mut taken = 0;
+    let mut wrong = Vec::new();
+    for case in &cases {
+        let loaded = RuleFile::load(case.text("config"), case.text("name"), &|path| case.read(path));
+        if let Ok((rules, odd)) = loaded {
+            taken += 1;
+            // Comments behind values are the one thing that we take and charge-lnd does not.
+            if odd.iter().any(|finding| finding.what.starts_with("has a comment behind its value")) {
+                continue;
+            }
+            wrong.extend(case.judged(Some(&rules)));
+        }
+    }
+    assert!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(taken * 4 > cases.len() * 3, "{taken} of {} files are taken", cases.len());
+}
+
 /// One text of rules on one state of the node.
 struct Case<'a> {
     case: &'a Value,
@@ -33,11 +57,14 @@ impl<'a> Case<'a> {
     fn of(fixture: &'a Value, case: &'a Value) -> Case<'a> {
         let files = fixture["files"].as_object().unwrap();
         let mut fixture = fixture.clone();
-        if let Some(rate) = case["override"].get("satkw") {
-            fixture["estimate_sat_per_kw"] = rate.clone();
-        }
-        if let Some(version) = case["override"].get("version") {
-            fixture["version"] = version.clone();
+        for (short, value) in case["override"].as_object().into_iter().flatten() {
+            let long = match short.as_str() {
+                "satkw" => "estimate_sat_per_kw",
+                "height" => "block_height",
+                "synced" => "synced_to_chain",
+                other => other,
+            };
+            fixture[long] = value.clone();
         }
         let channels = fixture["channels"].as_array_mut().unwrap();
         if let Some(letters) = case["channels"].as_str() {
@@ -59,18 +86,24 @@ impl<'a> Case<'a> {
     }
 
     fn wrong(&self) -> Vec<String> {
-        let read = |path: &str| {
-            let text = self.files.get(path).and_then(Value::as_str).map(str::to_owned);
-            text.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
-        };
+        let read = |path: &str| self.read(path);
         let (rules, _) = RuleFile::parse(self.text("config"), self.text("name"), Reading::ChargeLnd, &read);
-        let periods = rules.as_ref().map(RuleFile::periods).unwrap_or_default();
+        self.judged(rules.as_ref())
+    }
+
+    fn read(&self, path: &str) -> io::Result<String> {
+        let text = self.files.get(path).and_then(Value::as_str).map(str::to_owned);
+        text.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+    }
+
+    fn judged(&self, rules: Option<&RuleFile>) -> Vec<String> {
+        let periods = rules.map(RuleFile::periods).unwrap_or_default();
         let snapshot = Snapshot::of(self.fixture.clone(), &periods).unwrap_or_else(|error| panic!("{error}"));
         let can = charge_lnd_can(self.fixture["version"].as_str().unwrap_or_default());
         let mut wrong = Vec::new();
         for (channel, facts) in self.fixture["channels"].as_array().unwrap().iter().zip(&snapshot.channels) {
             let name = channel["name"].as_str().unwrap();
-            let found = rules.as_ref().map(|rules| decision(&rules.resolve(facts, &snapshot.node), facts, can));
+            let found = rules.map(|rules| decision(&rules.resolve(facts, &snapshot.node), facts, can));
             let expected = self.case["expect"].get(name).unwrap_or(&Value::Null);
             if let Some(difference) = self.differs(expected, found, facts) {
                 wrong.push(format!("{} {name}: {difference}", self.text("name")));
@@ -85,6 +118,10 @@ impl<'a> Case<'a> {
         let fails =
             !expected["skipped_error"].is_null() || self.aborts(expected) || self.text("note").starts_with("BUG");
         // charge-lnd cannot judge this key at all.
+        // Nobody has looked what becomes of this one.
+        if expected.is_null() && !fails {
+            return None;
+        }
         if fails && self.text("config").contains("chan.disabled") {
             return found.filter(|found| found["skipped_error"] == json!(true)).map(|found| found.to_string());
         }
@@ -94,7 +131,7 @@ impl<'a> Case<'a> {
         let found = found.unwrap_or_else(|| json!("the file is refused"));
         // charge-lnd says nothing of a channel that its graph does not have, and leaves it alone.
         if !facts.in_graph {
-            let same = expected.is_null() || expected["policy"].is_null() || expected["policy"] == found["policy"];
+            let same = expected["policy"].is_null() || expected["policy"] == found["policy"];
             return (!same || !nothing(&found)).then(|| format!("{found} instead of {expected}"));
         }
         (plain(expected) != plain(&found)).then(|| format!("{found} instead of {expected}"))
@@ -185,9 +222,11 @@ fn decision(resolution: &Resolution, facts: &Facts, can: Capabilities) -> Value 
 
 /// Without members that say nothing.
 fn plain(decision: &Value) -> Value {
-    let mut plain = decision.clone();
-    if let Some(update) = plain.get_mut("update").and_then(Value::as_object_mut) {
-        update.retain(|_, value| !value.is_null());
+    match decision {
+        Value::Object(members) => {
+            let said = members.iter().filter(|(_, value)| !value.is_null());
+            Value::Object(said.map(|(key, value)| (key.clone(), plain(value))).collect())
+        }
+        other => other.clone(),
     }
-    plain
 }

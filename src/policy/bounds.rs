@@ -5,6 +5,9 @@ use super::strategy::Ask;
 use super::wanted::Wanted;
 use super::words::Strategy;
 use super::{Origin, Reading};
+use crate::domain::Msat;
+
+const MILLION: i128 = 1_000_000;
 
 /// A wanted value that was not allowed to be so.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -36,7 +39,7 @@ pub(super) fn hold(ask: Ask, strategy: &Strategy, wanted: &mut Wanted) -> Result
         up(&mut held, "inbound_fee_ppm", ppm, ask.params.int("min_inbound_fee_ppm")?, "min_inbound_fee_ppm");
         down(&mut held, "inbound_fee_ppm", ppm, ask.params.int("max_inbound_fee_ppm")?, "max_inbound_fee_ppm");
     }
-    never_below_nothing(ask, wanted, &mut held);
+    never_below_nothing(ask, strategy, wanted, &mut held);
     Ok(held)
 }
 
@@ -60,29 +63,37 @@ fn settle_level(ask: Ask, wanted: &mut Wanted) {
     }
 }
 
-/// A forward that comes in here leaves by another channel: the discount is at most what the cheapest of them asks, and what this one
-/// asks. LND adds the inbound fee of amount and outbound fee together, hence `-p / (1 + p)` for a rate of `p`.
-fn never_below_nothing(ask: Ask, wanted: &mut Wanted, held: &mut Vec<Held>) {
-    let ours = wanted.ppm.unwrap_or(i64::from(ask.facts.ours.ppm.0)).max(0);
-    let cheapest = ask.node.cheapest_besides(ask.facts.scid).filter(|(_, ppm)| i64::from(ppm.0) < ours);
-    let (asked, who) = match cheapest {
-        Some((scid, ppm)) => (i64::from(ppm.0), format!("{scid} asks")),
-        None => (ours, "this channel asks".to_owned()),
+/// No discount that makes a forward cost less than nothing. A forward that comes in here leaves by another channel: our own strategies
+/// give at most what the cheapest of those asks. What is written for a strategy of charge-lnd counts up to what this channel asks; beyond
+/// that LND itself lets no total fall below nothing.
+fn never_below_nothing(ask: Ask, strategy: &Strategy, wanted: &mut Wanted, held: &mut Vec<Held>) {
+    let (node, facts) = (ask.node, ask.facts);
+    let strict = strategy.origin == Origin::Ours;
+    let ours = wanted.ppm.unwrap_or(i64::from(facts.ours.ppm.0)).max(0);
+    let cheaper = node.cheapest_besides(facts.scid).filter(|(_, ppm)| strict && i64::from(ppm.0) < ours);
+    let (asked, who) = match cheaper {
+        Some((scid, ppm)) => (i64::from(ppm.0), format!("out by {scid}, for {} ppm,", ppm.0)),
+        None => (ours, format!("for this channel's own {ours} ppm")),
     };
-    let deepest = -(i128::from(asked) * 1_000_000 / (1_000_000 + i128::from(asked)));
-    let why = format!("a discount is never more than the {asked} ppm that {who}");
-    if let (Some(ppm), Ok(deepest)) = (&mut wanted.inbound_ppm, i64::try_from(deepest)) {
-        up(held, "inbound_fee_ppm", ppm, Some(deepest), &why);
+    // LND asks the inbound rate of amount and outbound fee together: for an outbound rate of `p` that leaves `p / (1 + p)`.
+    let deepest = if strict { i128::from(asked) * MILLION / (MILLION + i128::from(asked)) } else { i128::from(asked) };
+    if let (Some(ppm), Ok(deepest)) = (&mut wanted.inbound_ppm, i64::try_from(-deepest)) {
+        up(
+            held,
+            "inbound_fee_ppm",
+            ppm,
+            Some(deepest),
+            &format!("with more, a forward {who} would cost less than nothing"),
+        );
     }
-    let base = wanted.base_msat.unwrap_or(i64::try_from(ask.facts.ours.base.0).unwrap_or(i64::MAX)).max(0);
-    let others =
-        ask.node.least_base_besides(ask.facts.scid).map_or(base, |base| i64::try_from(base.0).unwrap_or(i64::MAX));
-    let base = base.min(others);
-    // The inbound rate is asked of the base fee too.
-    let rate = i128::from(wanted.inbound_ppm.unwrap_or(i64::from(ask.facts.ours.inbound_ppm)).clamp(-1_000_000, 0));
-    let deepest = -(i128::from(base) * (1_000_000 + rate) / 1_000_000);
-    if let (Some(inbound), Ok(deepest)) = (&mut wanted.inbound_base_msat, i64::try_from(deepest)) {
-        let why = format!("a discount is never more than the {base} msat that the cheapest channel asks");
+    let msat = |base: Msat| i64::try_from(base.0).unwrap_or(i64::MAX);
+    let ours = wanted.base_msat.unwrap_or(msat(facts.ours.base)).max(0);
+    let base = node.least_base_besides(facts.scid).filter(|_| strict).map_or(ours, |base| msat(base).min(ours));
+    // And of the base fee too.
+    let rate = i128::from(wanted.inbound_ppm.unwrap_or(i64::from(facts.ours.inbound_ppm))).clamp(-MILLION, 0);
+    let deepest = if strict { i128::from(base) * (MILLION + rate) / MILLION } else { i128::from(base) };
+    if let (Some(inbound), Ok(deepest)) = (&mut wanted.inbound_base_msat, i64::try_from(-deepest)) {
+        let why = format!("with more, a forward for a base fee of {base} msat would cost less than nothing");
         up(held, "inbound_base_fee_msat", inbound, Some(deepest), &why);
     }
 }

@@ -136,7 +136,9 @@ impl RuleFile {
         };
         let done = match Strategy::find(name).filter(|strategy| strategy.origin.known_to(self.reading)) {
             None => Err(format!("there is no strategy '{name}'")),
-            Some(strategy) if strategy.name == "use_config" => self.from_another(ask, walk.asked_why, &mut resolution),
+            Some(strategy) if strategy.name == "use_config" => {
+                self.as_another_says(ask, walk.asked_why, &mut resolution)
+            }
             Some(strategy) => by(strategy, ask, &mut resolution),
         };
         if let Err(what) = done {
@@ -146,7 +148,7 @@ impl RuleFile {
     }
 
     /// What another file says counts; where it says nothing, sizes and time lock of this one do.
-    fn from_another(&self, ask: Ask, asked_why: bool, to: &mut Resolution) -> Result<(), String> {
+    fn as_another_says(&self, ask: Ask, asked_why: bool, to: &mut Resolution) -> Result<(), String> {
         let path = path_of(ask.params.text("config_file").ok_or("config_file is missing")?);
         let inner = self.inner.get(path).ok_or_else(|| format!("'{path}' has not been read"))?;
         let inner = inner.as_ref().map_err(Clone::clone)?;

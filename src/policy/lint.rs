@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::Reading;
+use super::change::{Capabilities, Inbound};
 use super::finding::{Finding, Severity, nearest};
 use super::ini::{Document, Read};
 use super::matchers::MATCHERS;
-use super::rules::{DEFAULT, Notes, Rule};
+use super::rules::{DEFAULT, Notes, Rule, RuleFile};
 use super::words::{Kind, PARAMETERS, Parameter, STRATEGIES, Strategy};
+use super::{Reading, value};
 
 /// Notes all that the criteria have not noted themselves.
 pub(super) fn file(document: &Document, rules: &[Rule], reading: Reading, notes: &mut Notes) {
@@ -131,6 +132,59 @@ fn unreachable(rules: &[Rule], notes: &mut Notes) {
         notes.section = Some(rule.name.clone());
         let what = format!("is never reached: [{}] in line {} takes every channel", by.name, by.line);
         notes.note(Severity::Warning, rule.line, None, &what);
+    }
+}
+
+impl RuleFile {
+    /// What the rules ask for and this node cannot do.
+    pub fn unsupported(&self, can: Capabilities) -> Vec<Finding> {
+        let mut notes = Notes { file: &self.name, section: None, findings: Vec::new() };
+        for rule in &self.rules {
+            notes.section = Some(rule.name.clone());
+            for read in &rule.reads {
+                if let Some(what) = beyond(read, can) {
+                    notes.warning(read, what);
+                }
+            }
+        }
+        let inner = self.inner.values().flatten().flat_map(|inner| inner.unsupported(can));
+        let mut findings: Vec<Finding> = notes.findings.into_iter().chain(inner).collect();
+        findings.dedup();
+        findings
+    }
+}
+
+fn beyond(read: &Read, can: Capabilities) -> Option<&'static str> {
+    let value = read.value.as_deref().unwrap_or_default();
+    let positive = || value::int(value).is_ok_and(|fee| fee > 0);
+    match (read.key.as_str(), value, can.inbound) {
+        (
+            "inbound_base_fee_msat" | "inbound_fee_ppm" | "inbound_level_ppm",
+            _,
+            Inbound::None | Inbound::Disregarded,
+        ) => Some("has no effect: this node has no inbound fees"),
+        ("min_inbound_fee_ppm" | "max_inbound_fee_ppm" | "min_inbound_fee_ppm_delta", _, Inbound::None) => {
+            Some("has no effect: this node has no inbound fees")
+        }
+        ("strategy", "inbound_discount" | "inbound_premium", Inbound::None | Inbound::Disregarded) => {
+            Some("sets nothing but the outbound fee: this node has no inbound fees")
+        }
+        ("strategy", "balance_based" | "flow_based", Inbound::None | Inbound::Disregarded) => {
+            Some("sets the outbound fee only: this node has no inbound fees")
+        }
+        ("strategy", "inbound_premium", Inbound::Discounts) => {
+            Some("has no effect: LND refuses inbound surcharges unless it runs with accept-positive-inbound-fees")
+        }
+        ("inbound_base_fee_msat" | "inbound_fee_ppm", _, Inbound::Discounts) if positive() => {
+            Some("is a surcharge, which LND refuses unless it runs with accept-positive-inbound-fees: it becomes 0")
+        }
+        ("time_lock_delta", ..) if !can.time_lock_delta => {
+            Some("has no effect: Core Lightning has one for all channels, its option cltv-delta")
+        }
+        ("strategy", "disable", _) if !can.disable => {
+            Some("has no effect: Core Lightning cannot disable a channel; a max_htlc_msat of 1 lets nothing through")
+        }
+        _ => None,
     }
 }
 

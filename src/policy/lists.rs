@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use super::Reading;
 use super::value;
 use crate::domain::{PeerId, Scid};
 
@@ -34,14 +33,12 @@ impl<'a> Files<'a> {
     }
 
     /// Channels; one that is none makes the list useless.
-    pub(super) fn channels(&mut self, text: &str, reading: Reading) -> Result<List<Scid>, String> {
+    pub(super) fn channels(&mut self, text: &str) -> Result<List<Scid>, String> {
         let mut list = List { ids: Vec::new(), odd: Vec::new() };
         for item in value::items(text) {
             if let Some(path) = item.strip_prefix(FILE) {
                 let entries = self.entries(path)?;
                 list.add_file(path, &entries, |entry| value::channel(entry).ok());
-            } else if item.is_empty() && reading == Reading::Ours {
-                list.odd.push("has a comma with nothing behind it, which charge-lnd refuses".to_owned());
             } else {
                 list.ids.push(value::channel(item).map_err(|error| match item.contains(char::is_whitespace) {
                     true => format!("has '{}': is a comma missing?", one_line(item)),
@@ -131,8 +128,7 @@ mod tests {
 
     #[test]
     fn files_and_literals_mix() {
-        let list =
-            Files::new(&read).channels("file://pool.txt, 1x2x3", Reading::ChargeLnd).unwrap_or_else(|e| panic!("{e}"));
+        let list = Files::new(&read).channels("file://pool.txt, 1x2x3").unwrap_or_else(|e| panic!("{e}"));
         let ids: Vec<String> = list.ids.iter().map(Scid::to_string).collect();
         assert_eq!(ids, ["1x2x3", "840009x10x0", "840010x11x0", "840012x13x0"]);
         assert_eq!(list.odd, ["refers to 'pool.txt', in which 'bogus' is no id and is left out"]);
@@ -140,10 +136,9 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named() {
-        let wrong = |text: &str, reading| Files::new(&read).channels(text, reading).err().unwrap_or_default();
-        assert!(wrong("file://no.txt", Reading::Ours).starts_with("'no.txt' cannot be read"));
-        assert_eq!(wrong("1x2x3\n4x5x6", Reading::Ours), "has '1x2x3 4x5x6': is a comma missing?");
-        assert_eq!(wrong("1x2x3,", Reading::ChargeLnd), "has a comma with nothing behind it");
-        assert_eq!(wrong("1x2x3,", Reading::Ours), "");
+        let wrong = |text: &str| Files::new(&read).channels(text).err().unwrap_or_default();
+        assert!(wrong("file://no.txt").starts_with("'no.txt' cannot be read"));
+        assert_eq!(wrong("1x2x3\n4x5x6"), "has '1x2x3 4x5x6': is a comma missing?");
+        assert_eq!(wrong("1x2x3,"), "has a comma with nothing behind it");
     }
 }

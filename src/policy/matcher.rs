@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::finding::nearest;
+use super::finding::{Severity, nearest};
 use super::ini::Read;
 use super::lists::{Files, List};
 use super::matchers::{Kind, MATCHERS, Matcher, Number, Question};
@@ -121,7 +121,7 @@ impl Group {
             group.criteria.push(Criterion::of(read, check));
         }
         let find = |matcher: &Matcher| reads.iter().find(|read| read.key == matcher.key);
-        let youth = find_kind(reads, Kind::Youth).is_some_and(|read| says_no(read));
+        let youth = find_kind(reads, Kind::Youth).is_some_and(says_no);
         group.period = find_kind(reads, Kind::Period).and_then(|read| value::span(read.value.as_ref().ok()?).ok());
         let counts = find_kind(reads, Kind::Period).is_some();
         for (matcher, read) in known().filter_map(|matcher| Some((matcher, *find(matcher)?))) {
@@ -129,7 +129,7 @@ impl Group {
                 notes.warning(read, "has no effect without chan.activity_period");
                 continue;
             }
-            match Check::of(matcher.kind, read, files, (reading, notes)) {
+            match Check::of(matcher.kind, read, files, notes) {
                 Ok(Check::OlderThan(_)) if youth => {}
                 Ok(Check::Parameter) => {}
                 Ok(check) => group.criteria.push(Criterion::of(read, check)),
@@ -142,7 +142,31 @@ impl Group {
                 group.conf_target = value::int(text).map_or(USUAL_TARGET, target);
             }
         }
+        for (of, (least, most)) in group.contradictions() {
+            notes.note(
+                Severity::Warning,
+                of,
+                None,
+                &format!("never matches: it asks for at least {least} and at most {most}"),
+            );
+        }
         group
+    }
+
+    /// Lower bounds above upper ones of the same measure, by line.
+    fn contradictions(&self) -> Vec<(u32, (String, String))> {
+        let mut found = Vec::new();
+        for a in &self.criteria {
+            for b in &self.criteria {
+                if let (Check::Min(x, least), Check::Max(y, most)) = (&a.check, &b.check)
+                    && x == y
+                    && least > most
+                {
+                    found.push((a.line, (a.wanted.clone(), b.wanted.clone())));
+                }
+            }
+        }
+        found
     }
 
     /// Nothing is looked at behind the first criterion that fails.
@@ -169,10 +193,6 @@ impl Group {
             Some(last) if !peer_is_known && facts.peer_in_graph == Graph::Missing => Verdict::Breaks(last, NO_PEER),
             _ => Verdict::Matches,
         }
-    }
-
-    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
-        self.criteria.iter().map(|criterion| criterion.key.as_str())
     }
 }
 
@@ -228,12 +248,7 @@ impl fmt::Display for Plain {
 }
 
 impl Check {
-    fn of(
-        kind: Kind,
-        read: &Read,
-        files: &mut Files,
-        (reading, notes): (Reading, &mut Notes),
-    ) -> Result<Check, String> {
+    fn of(kind: Kind, read: &Read, files: &mut Files, notes: &mut Notes) -> Result<Check, String> {
         let text = read.value.as_deref().map_err(Clone::clone)?;
         let bound = |number| match number {
             Number::Whole => value::int(text).map(|bound| bound as f64),
@@ -245,7 +260,7 @@ impl Check {
             Kind::Max(of, number) => Check::Max(of, bound(number)?),
             Kind::Is(question) => Check::Is(question, value::switch(text)?),
             Kind::Channels => {
-                let List { ids, odd: what } = files.channels(text, reading)?;
+                let List { ids, odd: what } = files.channels(text)?;
                 odd(&what);
                 Check::Channels(ids)
             }

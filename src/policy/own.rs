@@ -3,7 +3,7 @@
 
 use super::strategy::{Ask, common, given, given_but_ppm, own_ratio, truncated, whole};
 use super::wanted::{Outcome, Wanted};
-use crate::domain::{Limits, Ppm};
+use crate::domain::{Limits, Ppm, Sat};
 
 /// What `fee_ppm` is where a strategy needs one and none is given.
 const USUAL_PPM: i64 = 1000;
@@ -79,7 +79,7 @@ fn balance_based(ask: Ask) -> Result<Wanted, String> {
         _ if ratio >= 0.2 => 0,
         _ => 25,
     };
-    Ok(over(ask, ppm, tier)?)
+    over(ask, ppm, tier)
 }
 
 /// With `u` the share of the capacity that moved in a week: `fee * (1 + 2u)` above a tenth, `0.7 fee` elsewhere. Inbound by `q`, what
@@ -102,7 +102,7 @@ fn flow_based(ask: Ask) -> Result<Wanted, String> {
         _ if q < 0.5 => -100,
         _ => 0,
     };
-    Ok(over(ask, ppm, tier)?)
+    over(ask, ppm, tier)
 }
 
 /// The inbound fee that is written wins over the one that was found.
@@ -147,7 +147,7 @@ fn cost_recovery(ask: Ask) -> Result<i64, String> {
     let (params, facts) = (ask.params, ask.facts);
     let days = params.int("recovery_days")?.unwrap_or(RECOVERY_DAYS) as f64;
     let factor = params.float("cost_factor")?.unwrap_or(1.0);
-    let known = |cost: Option<crate::domain::Sat>| cost.map(|sat| sat.as_f64());
+    let known = |cost: Option<Sat>| cost.map(|sat| sat.as_f64());
     let closing = match (params.int("closing_cost_sat")?, known(facts.costs.closing)) {
         (Some(given), _) => given as f64,
         (None, Some(known)) => known,

@@ -24,10 +24,10 @@ pub struct RuleFile {
     pub(super) reading: Reading,
     /// In the order in which they are walked; the last is `[default]`, if there is one.
     pub(super) rules: Vec<Rule>,
-    pub(super) has_default: bool,
     /// Rule files that `config_file` names.
     pub(super) inner: BTreeMap<String, Result<RuleFile, String>>,
     sources: BTreeMap<String, u64>,
+    sum: u64,
 }
 
 /// One section.
@@ -125,7 +125,7 @@ impl RuleFile {
     /// Another number when this text or a file that it names has changed. Stays the same in one build of the program only.
     pub fn fingerprint(&self) -> u64 {
         let all: Vec<u8> = self.sources.values().flat_map(|sum| sum.to_le_bytes()).collect();
-        checksum(&all) ^ checksum(self.name.as_bytes())
+        checksum(&all) ^ self.sum
     }
 
     pub fn is_ours(&self) -> bool {
@@ -160,14 +160,8 @@ fn parse(text: &str, name: &str, reading: Reading, files: &mut Files, depth: u32
     lint::file(&document, &rules, reading, &mut notes);
     rules.retain(|rule| rule.enabled);
     rules.sort_by_key(|rule| (rule.name == DEFAULT, rule.priority));
-    let mut file = RuleFile {
-        name: name.to_owned(),
-        reading,
-        has_default: rules.last().is_some_and(|rule| rule.name == DEFAULT),
-        rules,
-        inner: BTreeMap::new(),
-        sources: BTreeMap::new(),
-    };
+    let (inner, sources, sum) = (BTreeMap::new(), BTreeMap::new(), checksum(text.as_bytes()));
+    let mut file = RuleFile { name: name.to_owned(), reading, rules, inner, sources, sum };
     let Notes { mut findings, .. } = notes;
     findings.extend(file.bring_in(files, depth));
     let sums = files.texts.iter().map(|(path, text)| {
