@@ -87,9 +87,7 @@ impl How {
     fn read(&self, path: &Path) -> anyhow::Result<(Option<RuleFile>, Vec<Finding>)> {
         let text = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
         let name = path.display().to_string();
-        let (rules, mut findings) = RuleFile::parse(&text, &name, self.reading(), &beside_us);
-        findings.extend(rules.iter().flat_map(|rules| rules.unsupported(self.can())));
-        Ok((rules, findings))
+        Ok(RuleFile::check(&text, &name, (self.reading(), self.can()), &beside_us))
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{FlowClass, Msat, PeerId, Ppm, Sat, Scid};
+use super::{Channel, FlowClass, Msat, PeerId, Ppm, Sat, Scid, Side};
 
 /// One channel.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -209,6 +209,42 @@ impl Together {
 }
 
 impl Facts {
+    /// What a channel tells of itself; `None` until it has a short channel id. What others know (the graph, the ledger, the operator) is
+    /// still to be added, and what it shares by [`NodeFacts::gather`].
+    pub fn of(channel: &Channel) -> Option<Facts> {
+        let (ours, theirs) = (channel.ours, channel.theirs);
+        Some(Facts {
+            scid: channel.scid?,
+            peer: channel.peer,
+            alias: None,
+            capacity: channel.capacity.sat_floor(),
+            local: channel.local.sat_floor(),
+            remote: channel.capacity.saturating_sub(channel.local).sat_floor(),
+            opened_by_us: channel.opener.map(|opener| opener == Side::Local),
+            private: channel.private,
+            active: channel.connected && channel.routes(),
+            in_graph: true,
+            pending: channel.htlcs_in.saturating_add(channel.htlcs_out),
+            next_expiry: None,
+            reserve: None,
+            ours: OurTerms {
+                base: ours.base,
+                ppm: ours.ppm,
+                htlc_min: ours.htlc_min,
+                htlc_max: ours.htlc_max,
+                ..OurTerms::default()
+            },
+            theirs: theirs.map(|theirs| TheirTerms { base: theirs.base, ppm: theirs.ppm, ..TheirTerms::default() }),
+            peer_in_graph: Graph::Unread,
+            shared: Shared::default(),
+            activity: BTreeMap::new(),
+            week: None,
+            flow: None,
+            tags: BTreeSet::new(),
+            costs: Costs::default(),
+        })
+    }
+
     /// Blocks since the funding transaction; negative for an alias, whose block is none.
     pub fn age(&self, node: &NodeFacts) -> i64 {
         let block = i64::try_from(self.scid.block()).unwrap_or(i64::MAX);

@@ -64,14 +64,14 @@ fn settle_level(ask: Ask, wanted: &mut Wanted) {
 }
 
 /// No discount that makes a forward cost less than nothing. A forward that comes in here leaves by another channel: our own strategies
-/// give at most what the cheapest of those asks. What is written for a strategy of charge-lnd counts up to what this channel asks; beyond
-/// that LND itself lets no total fall below nothing.
+/// give at most what the cheapest of those asks, or this one where no other is known. What is written for a strategy of charge-lnd counts
+/// up to what this channel asks, as its users expect; LND itself lets no total fall below nothing.
 fn never_below_nothing(ask: Ask, strategy: &Strategy, wanted: &mut Wanted, held: &mut Vec<Held>) {
     let (node, facts) = (ask.node, ask.facts);
     let strict = strategy.origin == Origin::Ours;
     let ours = wanted.ppm.unwrap_or(i64::from(facts.ours.ppm.0)).max(0);
-    let cheaper = node.cheapest_besides(facts.scid).filter(|(_, ppm)| strict && i64::from(ppm.0) < ours);
-    let (asked, who) = match cheaper {
+    let cheapest = node.cheapest_besides(facts.scid).filter(|_| strict);
+    let (asked, who) = match cheapest {
         Some((scid, ppm)) => (i64::from(ppm.0), format!("out by {scid}, for {} ppm,", ppm.0)),
         None => (ours, format!("for this channel's own {ours} ppm")),
     };
@@ -88,7 +88,7 @@ fn never_below_nothing(ask: Ask, strategy: &Strategy, wanted: &mut Wanted, held:
     }
     let msat = |base: Msat| i64::try_from(base.0).unwrap_or(i64::MAX);
     let ours = wanted.base_msat.unwrap_or(msat(facts.ours.base)).max(0);
-    let base = node.least_base_besides(facts.scid).filter(|_| strict).map_or(ours, |base| msat(base).min(ours));
+    let base = node.least_base_besides(facts.scid).filter(|_| strict).map_or(ours, msat);
     // And of the base fee too.
     let rate = i128::from(wanted.inbound_ppm.unwrap_or(i64::from(facts.ours.inbound_ppm))).clamp(-MILLION, 0);
     let deepest = if strict { i128::from(base) * (MILLION + rate) / MILLION } else { i128::from(base) };

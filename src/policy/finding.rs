@@ -43,6 +43,13 @@ impl fmt::Display for Finding {
     }
 }
 
+/// By file and line, each once.
+pub(super) fn in_order(findings: &mut Vec<Finding>) {
+    let place = |f: &Finding| (f.file.clone(), f.line, f.severity, f.section.clone(), f.key.clone(), f.what.clone());
+    findings.sort_by_cached_key(place);
+    findings.dedup();
+}
+
 /// The one of `words` that is most like `word`, unless none is alike.
 pub(super) fn nearest<'a>(word: &str, words: impl Iterator<Item = &'a str>) -> Option<String> {
     /// Of two words as different as this nobody meant the one by the other (Jaro-Winkler similarity).

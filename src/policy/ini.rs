@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::Reading;
 
 /// The section whose keys are in every other section.
-const INHERITED: &str = "DEFAULT";
+pub(super) const INHERITED: &str = "DEFAULT";
 
 /// A value may refer to values that refer to values: so deep.
 const DEEPEST: u32 = 10;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::change::{Capabilities, Inbound};
-use super::finding::{Finding, Severity, nearest};
+use super::finding::{Finding, Severity, in_order, nearest};
 use super::ini::{Document, Read};
 use super::matchers::MATCHERS;
 use super::rules::{DEFAULT, Notes, Rule, RuleFile};
@@ -149,7 +149,7 @@ impl RuleFile {
         }
         let inner = self.inner.values().flatten().flat_map(|inner| inner.unsupported(can));
         let mut findings: Vec<Finding> = notes.findings.into_iter().chain(inner).collect();
-        findings.dedup();
+        in_order(&mut findings);
         findings
     }
 }

@@ -83,8 +83,8 @@ impl Quantity {
             Quantity::SatsIn => activity(look, |a| a.in_sat as f64),
             Quantity::SatsOut => activity(look, |a| a.out_sat as f64),
             // Without any activity these are no numbers, and no bound holds.
-            Quantity::HtlcsRatio => activity(look, |a| a.htlcs_in as f64 / (a.htlcs_in + a.htlcs_out) as f64),
-            Quantity::SatsRatio => activity(look, |a| a.in_sat as f64 / (a.in_sat + a.out_sat) as f64),
+            Quantity::HtlcsRatio => activity(look, |a| a.htlcs_in as f64 / (a.htlcs_in as f64 + a.htlcs_out as f64)),
+            Quantity::SatsRatio => activity(look, |a| a.in_sat as f64 / (a.in_sat as f64 + a.out_sat as f64)),
             Quantity::Pending => Value(f64::from(facts.pending)),
             Quantity::NextExpiry => next_expiry(look),
             Quantity::FeeRate => {

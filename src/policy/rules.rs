@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use super::finding::{Finding, Severity};
-use super::ini::{self, Document, Read, Section};
+use super::change::Capabilities;
+use super::finding::{self, Finding, Severity};
+use super::ini::{self, Document, INHERITED, Read, Section};
 use super::lists::{FILE, Files};
 use super::matcher::Group;
 use super::{Reading, lint, value};
@@ -53,14 +54,22 @@ pub(super) struct Notes<'a> {
 
 impl Notes<'_> {
     pub(super) fn error(&mut self, read: &Read, what: &str, nearest: Option<String>) {
-        self.note(Severity::Error, read.line, Some(&read.key), what);
+        self.at(read, Severity::Error, what);
         if let Some(finding) = self.findings.last_mut() {
             finding.nearest = nearest;
         }
     }
 
     pub(super) fn warning(&mut self, read: &Read, what: &str) {
-        self.note(Severity::Warning, read.line, Some(&read.key), what);
+        self.at(read, Severity::Warning, what);
+    }
+
+    /// What every section inherits is wrong in one place.
+    fn at(&mut self, read: &Read, severity: Severity, what: &str) {
+        self.note(severity, read.line, Some(&read.key), what);
+        if let Some(finding) = self.findings.last_mut().filter(|_| read.inherited) {
+            finding.section = Some(INHERITED.to_owned());
+        }
     }
 
     pub(super) fn note(&mut self, severity: Severity, line: u32, key: Option<&str>, what: &str) {
@@ -89,8 +98,20 @@ impl RuleFile {
     ) -> (Option<RuleFile>, Vec<Finding>) {
         let mut files = Files::new(read_file);
         let (file, mut findings) = parse(text, name, reading, &mut files, 0);
-        findings.sort_by(|a, b| (&a.file, a.line, a.severity).cmp(&(&b.file, b.line, b.severity)));
-        findings.dedup();
+        finding::in_order(&mut findings);
+        (file, findings)
+    }
+
+    /// The same for a node: what it cannot do is told too.
+    pub fn check(
+        text: &str,
+        name: &str,
+        (reading, can): (Reading, Capabilities),
+        read_file: &dyn Fn(&str) -> io::Result<String>,
+    ) -> (Option<RuleFile>, Vec<Finding>) {
+        let (file, mut findings) = RuleFile::parse(text, name, reading, read_file);
+        findings.extend(file.iter().flat_map(|file| file.unsupported(can)));
+        finding::in_order(&mut findings);
         (file, findings)
     }
 

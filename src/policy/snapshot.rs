@@ -147,7 +147,7 @@ impl Told {
     fn facts(&self, channel: &ToldChannel, periods: &[i64]) -> Result<Facts, String> {
         let pending = |incoming| {
             let these = channel.pending_htlcs.iter().filter(move |htlc| htlc.incoming == incoming);
-            these.map(|htlc| htlc.amount).sum::<u64>()
+            these.fold(0_u64, |sum, htlc| sum.saturating_add(htlc.amount))
         };
         let fee = |ours| if channel.initiator.unwrap_or_default() == ours { channel.commit_fee } else { 0 };
         let activity = periods.iter().map(|period| (*period, self.activity(channel, *period)));
@@ -157,8 +157,8 @@ impl Told {
             peer: channel.remote_pubkey,
             alias: channel.peer.as_ref().and_then(|peer| peer.alias.clone()),
             capacity: Sat(channel.capacity),
-            local: Sat(channel.local_balance + pending(false) + fee(true)),
-            remote: Sat(channel.remote_balance + pending(true) + fee(false)),
+            local: Sat(channel.local_balance.saturating_add(pending(false)).saturating_add(fee(true))),
+            remote: Sat(channel.remote_balance.saturating_add(pending(true)).saturating_add(fee(false))),
             opened_by_us: channel.initiator,
             private: channel.private,
             active: channel.active,
@@ -186,11 +186,11 @@ impl Told {
         for forward in self.forwards.iter().filter(|forward| forward.seconds_ago <= period) {
             if channel.is_called(&forward.chan_in) {
                 sum.htlcs_in += 1;
-                sum.in_sat += forward.amt_in_sat;
+                sum.in_sat = sum.in_sat.saturating_add(forward.amt_in_sat);
             }
             if channel.is_called(&forward.chan_out) {
                 sum.htlcs_out += 1;
-                sum.out_sat += forward.amt_out_sat;
+                sum.out_sat = sum.out_sat.saturating_add(forward.amt_out_sat);
             }
         }
         sum
@@ -199,7 +199,7 @@ impl Told {
     fn earned(&self, channel: &ToldChannel) -> u64 {
         let week = self.forwards.iter().filter(|forward| forward.seconds_ago <= WEEK_SECS);
         let out = week.filter(|forward| channel.is_called(&forward.chan_out));
-        out.map(|forward| forward.amt_in_sat.saturating_sub(forward.amt_out_sat)).sum()
+        out.map(|forward| forward.amt_in_sat.saturating_sub(forward.amt_out_sat)).fold(0, u64::saturating_add)
     }
 }
 

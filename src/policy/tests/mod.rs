@@ -1,5 +1,6 @@
 //! Rule files on channels that are made for the purpose.
 
+mod blocks;
 mod cascade;
 mod lint;
 mod properties;

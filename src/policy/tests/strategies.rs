@@ -112,6 +112,10 @@ fn no_discount_makes_a_forward_cost_less_than_nothing() {
     let cheap = NodeFacts { cheapest: vec![(Scid(1), Ppm(40))], ..node() };
     let Outcome::Wanted(wanted) = rules(text).resolve(&ours(0.9), &cheap).outcome else { panic!("nothing wanted") };
     assert_eq!(wanted.inbound_ppm, Some(-39));
+    let dear = NodeFacts { cheapest: vec![(Scid(1), Ppm(4000))], ..node() };
+    let deep = text.replace("1000", "100\ninbound_fee_ppm = -150");
+    let Outcome::Wanted(wanted) = rules(&deep).resolve(&ours(0.9), &dear).outcome else { panic!("nothing wanted") };
+    assert_eq!((wanted.ppm, wanted.inbound_ppm), (Some(50), Some(-150)));
     let own = "[a]\nstrategy = static\nfee_ppm = 100\ninbound_fee_ppm = -150\nbase_fee_msat = 10\ninbound_base_fee_msat = -11";
     let both = super::wanted(own, &quiet());
     assert_eq!((both.inbound_ppm, both.inbound_base_msat), (Some(-100), Some(-10)));
