@@ -43,8 +43,8 @@ fn rules_are_made_checked_and_tried_on() {
     let goldens: serde_json::Value = serde_json::from_str(goldens).unwrap();
     std::fs::write(&node, goldens["fixture"].to_string()).unwrap();
     let (fine, said, why) = program(&["policy", "test-channel", &rules, "840001x2x0", "--snapshot", &node]);
-    assert!(fine && said.contains("[new] line 23: no, chan.max_age_days = 14, and here it is 69."), "{said}{why}");
-    assert!(said.contains("[drained] line 29: matches and decides"), "{said}");
+    assert!(fine && said.contains("[new] line 22: no, chan.max_age_days = 14, and here it is 69."), "{said}{why}");
+    assert!(said.contains("[drained] line 28: matches and decides"), "{said}");
     assert!(said.contains("100 ➜ 1500"), "{said}");
     let (_, said, _) = program(&["policy", "test-channel", &rules, "840001x2x0", "--snapshot", &node, "--json"]);
     let told: serde_json::Value = serde_json::from_str(&said).unwrap();
