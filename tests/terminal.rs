@@ -1,4 +1,5 @@
 //! The program as a person at a terminal has it.
+#![expect(clippy::unwrap_used, reason = "a program that cannot be started is no test")]
 
 use std::process::{Command, Stdio};
 
