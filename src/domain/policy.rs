@@ -110,6 +110,13 @@ impl Terms {
         }
     }
 
+    /// The same without bounds of payments that were told just so before.
+    pub fn without(self, told: Option<&Terms>) -> Terms {
+        let Some(told) = told else { return self };
+        let news = |wanted: Option<Msat>, before: Option<Msat>| wanted.filter(|_| wanted != before);
+        Terms { htlc_min: news(self.htlc_min, told.htlc_min), htlc_max: news(self.htlc_max, told.htlc_max), ..self }
+    }
+
     /// In words, rate and inbound fees left out; empty if there is nothing.
     pub fn in_words(&self) -> String {
         let amounts = [("base fee", self.base), ("htlcmin", self.htlc_min), ("htlcmax", self.htlc_max)];

@@ -74,7 +74,7 @@ impl Ops {
         self.catch_up().await?;
         let _turn = self.turn.lock().await;
         let now = self.clock.now();
-        let memories = self.take_memories().await?;
+        let memories = self.memories().await?;
         let woken = memories.iter().map(|(peer, memory)| (*peer, fees::woken(memory, now))).collect();
         self.record_fees(now, memories, woken, &[]).await?;
         let outcomes = self.fee_step(Whom::All).await?;
@@ -124,7 +124,7 @@ impl Ops {
         let kinds: Vec<FeeOutcomeKind> = orders.rows.iter().map(|row| row.outcome).collect();
         let in_force = kinds.iter().all(|kind| matches!(kind, FeeOutcomeKind::Kept | FeeOutcomeKind::Set));
         if let (true, Some(first)) = (in_force, channels.first()) {
-            let memories = self.take_memories().await?;
+            let memories = self.memories().await?;
             let forced = !(options.min_fee_ppm..=options.max_fee_ppm).contains(&ppm.0);
             let held = fees::set_by_hand(memories.get(&first.peer), channels, ppm, forced, now);
             self.record_fees(now, memories, vec![(first.peer, held)], &[]).await?;

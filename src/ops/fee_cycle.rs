@@ -33,7 +33,7 @@ pub(super) struct Scene {
     options: Arc<Options>,
     pub(super) market: Market,
     vegas: Reason,
-    pub(super) memories: HashMap<PeerId, Memory>,
+    pub(super) memories: Arc<HashMap<PeerId, Memory>>,
     observed: HashMap<PeerId, Observed>,
     flows: Flows,
     changes: HashMap<ChannelId, ChangeCount>,
@@ -59,6 +59,7 @@ impl Ops {
         let scene = self.scene(now, options, rules).await.context("looking at the node")?;
         let tuning = tuning(&scene.options);
         let plan = self.plan(&scene, &tuning).await.context("planning what balances are worth")?;
+        let told = self.seen.read(|seen| seen.terms_told.clone());
         let (mut orders, mut memories, mut claims) = (Orders::default(), Vec::new(), Vec::new());
         for (peer, channels) in scene.view.priced_by_peer().into_iter().filter(|(peer, _)| scene.rules.concerns(peer)) {
             for (place, (policy, group)) in scene.rules.groups(&channels).iter().enumerate() {
@@ -66,7 +67,7 @@ impl Ops {
                 // The peer's memory is of those that are priced together; rules for others need none.
                 let bid = plan.bid(&peer).filter(|_| place == 0);
                 let decision = scene.decide((peer, group), bid, policy, &tuning);
-                orders.add(now, (group, &policy.terms), &decision, scene.options.dry_run)?;
+                orders.add(now, (group, &policy.terms, &told), &decision, scene.options.dry_run)?;
                 let dry = scene.options.dry_run && decision.action != Action::Keep;
                 let memory = if dry { fees::untold(decision.memory) } else { decision.memory };
                 memories.extend((place == 0).then_some((peer, memory)));
@@ -83,7 +84,7 @@ impl Ops {
         let view = self.look(now).await?;
         self.settle_unheard(&view).await.context("finding out what came of earlier orders")?;
         let rules = self.ruled(rules, &view, &options).await?;
-        let memories = self.take_memories().await?;
+        let memories = self.memories().await?;
         // None of these waits for another: on a large node each takes a while.
         let ((market, vegas), observed, flows, changes) = tokio::try_join!(
             self.market(&view, &options),
@@ -110,32 +111,26 @@ impl Ops {
         Ok((Market { amounts, traffic, floor_multiplier, sat_per_kvb }, vegas))
     }
 
-    /// What is remembered of each peer. A memory that this version cannot read is an error, not a fresh start: it was
-    /// written by us and is worth weeks.
-    pub(super) async fn memories(&self) -> anyhow::Result<HashMap<PeerId, Memory>> {
+    /// What is remembered of each peer: as the last step has recorded it, or read from the ledger. A memory that this version cannot
+    /// read is an error, not a fresh start: it was written by us and is worth weeks.
+    pub(super) async fn memories(&self) -> anyhow::Result<Arc<HashMap<PeerId, Memory>>> {
+        if let Some(memories) = self.seen.read(|seen| seen.memories.clone()) {
+            return Ok(memories);
+        }
         let rows = self.ledger.memories().await?;
         let parse = |row: MemoryRow| {
             let memory = fees::recalled(&row.memory, row.learned.as_deref())
                 .with_context(|| format!("what is remembered of peer {}", row.peer))?;
             Ok((row.peer, memory))
         };
-        rows.into_iter().map(parse).collect()
+        rows.into_iter().map(parse).collect::<anyhow::Result<_>>().map(Arc::new)
     }
 
-    /// The same for those who hold the turn and will record what becomes of it: read from the ledger once. If the step ends
-    /// early the next one reads it again.
-    pub(super) async fn take_memories(&self) -> anyhow::Result<HashMap<PeerId, Memory>> {
-        match self.seen.change(|seen| seen.memories.take()) {
-            Some(memories) => Ok(memories),
-            None => self.memories().await,
-        }
-    }
-
-    /// Saves decisions and memories, as far as they are not kept already.
+    /// Saves decisions and memories, as far as they are not kept already. For those who hold the turn.
     pub(super) async fn record_fees(
         &self,
         now: Time,
-        mut memories: HashMap<PeerId, Memory>,
+        mut memories: Arc<HashMap<PeerId, Memory>>,
         news: Vec<(PeerId, Memory)>,
         rows: &[FeeRow],
     ) -> anyhow::Result<()> {
@@ -144,8 +139,10 @@ impl Ops {
             Ok(MemoryRow { peer: *peer, memory: saved.memory, learned: saved.learned })
         };
         let saved = news.iter().map(saved).collect::<anyhow::Result<Vec<_>>>()?;
+        // Whether it is kept is known afterwards only: whoever comes in between, or after a failure, reads the ledger.
+        self.seen.change(|seen| seen.memories = None);
         self.ledger.record_fees(now, &saved, rows).await?;
-        memories.extend(news);
+        Arc::make_mut(&mut memories).extend(news);
         self.seen.change(|seen| seen.memories = Some(memories));
         Ok(())
     }

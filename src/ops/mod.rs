@@ -78,8 +78,8 @@ struct Sights {
     check: Option<Arc<LedgerCheck>>,
     /// The last flow analysis, once a step has read or made it.
     flows: Option<Flows>,
-    /// What the ledger holds, once a step has read it; absent while a step works with it.
-    memories: Option<HashMap<PeerId, Memory>>,
+    /// What the ledger holds, once a step has recorded it; absent while one records.
+    memories: Option<Arc<HashMap<PeerId, Memory>>>,
     /// The peers' policies, once they have been read.
     policies: Option<policies::Policies>,
     /// Peers whose policy has changed since their fees were decided.
@@ -92,6 +92,8 @@ struct Sights {
     graph: HashMap<PeerId, (Time, Arc<GraphPeer>)>,
     /// What openings cost; `None`: the node has no record of it.
     costs: HashMap<ChannelId, Option<Msat>>,
+    /// What channels were told besides their rate, in this life.
+    terms_told: publish::Told,
     /// What we have of CLBoss and what it could not be told.
     clboss: clboss::ClbossSight,
     /// The last plan that a step has read or made.

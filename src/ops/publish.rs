@@ -1,6 +1,8 @@
 //! Telling the node: orders are written down first, then given, and then it is written down what came of them. Believes only what
 //! the node says is in force.
 
+use std::collections::HashMap;
+
 use anyhow::Context;
 
 use super::Ops;
@@ -61,18 +63,22 @@ struct Aside {
     waits: bool,
 }
 
+/// What was told of channels besides their rate. A node cuts the largest payment to what the channel can carry, and makes of the smallest
+/// what it must: that is said once, not in every cycle.
+pub(super) type Told = HashMap<ChannelId, Terms>;
+
 impl Orders {
     /// What was decided for the channels with one peer, and what their policy says besides.
     pub(super) fn add(
         &mut self,
         at: Time,
-        (channels, terms): (&[&Channel], &Terms),
+        (channels, terms, told): (&[&Channel], &Terms, &Told),
         decision: &FeeDecision,
         dry: bool,
     ) -> anyhow::Result<()> {
         let set = matches!(decision.action, Action::Set { .. });
         let start = self.rows.len();
-        self.push(at, (channels, terms), (decision.target, set, dry), &decision.why)?;
+        self.push(at, (channels, terms, told), (decision.target, set, dry), &decision.why)?;
         for row in &mut self.rows[start..] {
             row.urgent = matches!(decision.action, Action::Set { urgent: true });
         }
@@ -82,7 +88,7 @@ impl Orders {
     /// What an operator wants for the channels with one peer.
     pub(super) fn by_hand(at: Time, channels: &[&Channel], fee: Ppm, dry: bool) -> anyhow::Result<Orders> {
         let mut orders = Orders::default();
-        orders.push(at, (channels, &Terms::default()), (fee, true, dry), &[Reason::ByHand { fee }])?;
+        orders.push(at, (channels, &Terms::default(), &Told::new()), (fee, true, dry), &[Reason::ByHand { fee }])?;
         for row in &mut orders.rows {
             row.manual = true;
         }
@@ -92,19 +98,19 @@ impl Orders {
     fn push(
         &mut self,
         at: Time,
-        (channels, terms): (&[&Channel], &Terms),
+        (channels, terms, told): (&[&Channel], &Terms, &Told),
         (fee, set, dry): (Ppm, bool, bool),
         why: &[Reason],
     ) -> anyhow::Result<()> {
         let waits = why.iter().any(Reason::waits_for_budget);
         let (summary, why) = (fees::summary(why), fees::told(why)?);
         for channel in channels {
-            let rest = terms.news(&channel.ours);
-            let told = rest.in_words();
+            let rest = terms.news(&channel.ours).without(told.get(&channel.channel_id));
+            let words = rest.in_words();
             // What is said besides the rate does not wait for it.
-            let fee = if set || told.is_empty() { fee } else { channel.ours.ppm };
-            let summary = if told.is_empty() { summary.clone() } else { format!("{summary}; {told}") };
-            let outcome = match (!told.is_empty() || (set && channel.ours.ppm != fee), dry) {
+            let fee = if set || words.is_empty() { fee } else { channel.ours.ppm };
+            let summary = if words.is_empty() { summary.clone() } else { format!("{summary}; {words}") };
+            let outcome = match (!words.is_empty() || (set && channel.ours.ppm != fee), dry) {
                 (false, _) => FeeOutcomeKind::Kept,
                 (true, true) => FeeOutcomeKind::Dry,
                 (true, false) => FeeOutcomeKind::Ordered,
@@ -177,6 +183,9 @@ impl Ops {
         let Terms { htlc_min, htlc_max, .. } = *rest;
         match self.node.set_fee(FeeOrder { base, htlc_min, htlc_max, ..FeeOrder::rate(order.channel, fee) }).await {
             Ok(in_force) if in_force.ppm == fee && base.is_none_or(|base| in_force.base == base) => {
+                if htlc_min.is_some() || htlc_max.is_some() {
+                    self.seen.change(|seen| seen.terms_told.insert(order.channel, *rest));
+                }
                 tracing::info!("{name}: fee {old} -> {fee}: {}", order.summary);
                 FeeOutcomeKind::Set
             }

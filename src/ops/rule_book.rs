@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 use super::policies::Rules;
 use super::rulings::Rulings;
 use super::{Ops, OrderError};
-use crate::domain::{Channel, Facts, NodeView, Policy, Time};
+use crate::domain::{Channel, Facts, NodeView, Policy, Ppm, Time};
 use crate::node::rule_text::{self, Stamp, beside};
 use crate::options::Options;
-use crate::policy::{Finding, Resolution, RuleFile, Severity};
+use crate::policy::{self, Capabilities, Finding, Resolution, RuleFile, Severity, has_errors};
 
 /// The value of the option that means that there is no rule file.
 const NO_FILE: &str = "none";
@@ -67,7 +67,7 @@ pub struct RuleCheck {
 
 impl RuleCheck {
     pub fn is_usable(&self) -> bool {
-        self.findings.iter().all(|finding| finding.severity != Severity::Error)
+        !has_errors(&self.findings)
     }
 }
 
@@ -101,7 +101,7 @@ impl Ops {
     /// The rules of a step with what the rule file says of the channels that it looks at.
     pub(super) async fn ruled(&self, rules: Rules, view: &NodeView, options: &Options) -> anyhow::Result<Rules> {
         let book = self.rule_book(view.now, options).await?;
-        let rulings = Arc::new(self.rulings(view, &book).await?);
+        let rulings = Arc::new(self.rulings(view, &book, Ppm(options.hive_fee_ppm)).await?);
         self.seen.change(|seen| seen.rulings = rulings.clone());
         Ok(rules.with(rulings))
     }
@@ -147,7 +147,7 @@ impl Ops {
         })?;
         let book = self.rule_book(now, &options).await?;
         let rules = self.explained(&view, &book, id).await?;
-        let rulings = Arc::new(self.rulings(&view, &book).await?);
+        let rulings = Arc::new(self.rulings(&view, &book, Ppm(options.hive_fee_ppm)).await?);
         let rules_of_all = Rules::new(self.policies().await?, &options, now).with(rulings);
         let policy = rules_of_all.of(channel).into_owned();
         Ok(Tested { channel: channel.clone(), rules, policy, warnings: book.warnings() })
@@ -230,7 +230,12 @@ impl Reading {
         };
         let (text, result) = match rule_text::read(path) {
             Ok(text) => {
-                let result = RuleFile::load(&text, &name, &read);
+                let how = (policy::Reading::Ours, Capabilities::CORE_LIGHTNING);
+                let (file, findings) = RuleFile::check(&text, &name, how, &read);
+                let result = match file.filter(|_| !has_errors(&findings)) {
+                    Some(file) => Ok((file, findings)),
+                    None => Err(findings),
+                };
                 (text, result)
             }
             Err(error) => (String::new(), Err(vec![unreadable(&name, &error)])),

@@ -10,7 +10,7 @@ use super::rule_book::RuleBook;
 use super::{Flows, Ops};
 use crate::domain::{
     Activity, Channel, ChannelId, Costs, Facts, Graph, GraphPeer, Msat, NodeFacts, NodeView, OurTerms, PeerId, Policy,
-    Pricing, Ruling, Sat, Shared, Side, Source, TheirTerms, Time, Week,
+    Ppm, Pricing, Ruling, Sat, Shared, Side, Source, TheirTerms, Time, Week,
 };
 use crate::ledger::Moved;
 use crate::policy::{Capabilities, Needs, Outcome, Resolution, changes};
@@ -59,7 +59,7 @@ struct Surroundings {
 
 impl Ops {
     /// The word of the rule file on all channels that route.
-    pub(super) async fn rulings(&self, view: &NodeView, book: &RuleBook) -> anyhow::Result<Rulings> {
+    pub(super) async fn rulings(&self, view: &NodeView, book: &RuleBook, hive_fee: Ppm) -> anyhow::Result<Rulings> {
         let Some(file) = &book.file else {
             return Ok(if book.path.is_some() { Rulings::Unknown } else { Rulings::None });
         };
@@ -69,7 +69,7 @@ impl Ops {
         for (channel, facts) in channels.iter().zip(&facts) {
             let policy = match around.is_blind(file.needs(), channel) {
                 true => Some(left_alone("passive", Source::Blind)),
-                false => word(&file.resolve(facts, &around.node), facts),
+                false => word(&file.resolve(facts, &around.node), facts, hive_fee),
             };
             policies.extend(policy.map(|policy| (channel.channel_id, policy)));
         }
@@ -246,14 +246,19 @@ fn our_terms(channel: &Channel) -> OurTerms {
 }
 
 /// What the rules want, as a policy that changes only what is worth it.
-fn word(resolution: &Resolution, facts: &Facts) -> Option<Policy> {
+fn word(resolution: &Resolution, facts: &Facts, hive_fee: Ppm) -> Option<Policy> {
     let mut policy = resolution.policy()?;
-    let wanted = match &resolution.outcome {
-        Outcome::Wanted(wanted) => wanted,
-        Outcome::Controller { rest, .. } => rest,
+    let mut wanted = match &resolution.outcome {
+        Outcome::Wanted(wanted) => *wanted,
+        Outcome::Controller { rest, .. } => *rest,
         Outcome::Unruled | Outcome::Untouched | Outcome::Skipped(_) => return Some(policy),
     };
-    let update = changes(&facts.ours, facts.active, wanted, Capabilities::CORE_LIGHTNING);
+    // The fleet's fee is the option's, unless the section names another.
+    let is_named = policy.trail.iter().any(|ruling| ruling.member == "fee_ppm");
+    if resolution.strategy.as_deref() == Some("hive") && !is_named {
+        wanted.ppm = Some(i64::from(hive_fee.0));
+    }
+    let update = changes(&facts.ours, facts.active, &wanted, Capabilities::CORE_LIGHTNING);
     let ppm = policy.terms.ppm.is_some();
     match update.terms.map(|terms| terms.terms()) {
         Some(Ok(terms)) => policy.terms = terms,

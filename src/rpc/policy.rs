@@ -14,7 +14,7 @@ use crate::policy::peer::{self, Change, MOST_IN_BATCH, Refusal};
 
 /// How long an answer waits for the fees that follow from it. Who sets policies (cl-hive) gives up after seconds, and what is not applied
 /// by then is applied as soon as the step that is under way is over.
-const PATIENCE: Duration = Duration::from_millis(60);
+const PATIENCE: Duration = Duration::from_millis(40);
 
 /// What an entry of `batch` may hold.
 const ENTRY: &str = "peer_id [strategy] [rebalance_mode|rebalance] [fee_ppm_target|fee_ppm] [tags] [fee_multiplier_min] \
