@@ -41,7 +41,7 @@ pub(super) const COMMAND: Command = Command {
 async fn run(ops: Arc<Ops>, args: Args) -> Answer {
     match args.text("action")?.as_deref() {
         None | Some("check") => {}
-        Some(other) => return Err(RpcError::caller(&format!("action '{other}' is not known; there is 'check'"))),
+        Some(other) => return Err(RpcError::caller(format!("action '{other}' is not known; there is 'check'"))),
     }
     let check = ops.check_rules(args.text("path")?.as_deref())?;
     let count = |severity| check.findings.iter().filter(|finding| finding.severity == severity).count();
