@@ -26,7 +26,8 @@ impl File {
 
     /// Another length every time, so that no clock has to tell the texts apart.
     fn says(&self, text: &str) {
-        let padding = "#".repeat(std::fs::metadata(self.path()).map_or(0, |file| file.len() as usize % 97 + 1));
+        let padding =
+            "#".repeat(std::fs::metadata(self.path()).map_or(0, |file| usize::try_from(file.len() % 97).unwrap() + 1));
         std::fs::write(self.path(), format!("{text}\n{padding}\n")).unwrap();
     }
 
