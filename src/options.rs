@@ -383,7 +383,9 @@ pub fn manual() -> String {
          A later `setconfig` removes the value that `revenue-config set` had kept. `revenue-config list` says which won;\n\
          a configured value that equals the default counts as the default.\n\n\
          Use `setconfig` only if `plugin=` is in the node's configuration: Core Lightning keeps the value in a file of its own,\n\
-         and refuses to start with an option whose plugin it does not start. `transient=true` keeps nothing.\n\n\
+         and refuses to start with an option whose plugin it does not start. `transient=true` keeps nothing. And Core Lightning v26.06.6 falls\n\
+         over (signal 11) if an option was set with `setconfig`, its plugin was stopped, and then *another* plugin is started: start\n\
+         this one again first, or use `revenue-config set`.\n\n\
          Changes: **start**: in the node's configuration only, takes effect when the plugin starts. **node**: also with\n\
          `setconfig`. **live**: also with `revenue-config`; takes effect at the next step. **tune**: with `revenue-config` only.\n\n\
          Options marked *not in use yet* are accepted and checked, and do nothing until the feature that they belong to exists.\n\n\

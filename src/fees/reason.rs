@@ -247,8 +247,9 @@ pub fn summary(why: &[Reason]) -> String {
 
 /// Why nothing was set, in words, if something is to be set later; from what [`told`] wrote.
 pub fn waits(told: &str) -> Option<String> {
-    let stages: Vec<Value> = serde_json::from_str(told).ok()?;
-    let gossip = Reason::deserialize(stages.last()?).ok()?;
+    // The last stage alone: a large node has a thousand of these lists.
+    let last = told.rfind(r#"{"stage":"#).and_then(|start| told[start..].strip_suffix(']'))?;
+    let gossip = serde_json::from_str(last).ok()?;
     let later = |verdict| matches!(verdict, Verdict::TooSmall { .. } | Verdict::OverBudget | Verdict::Held);
     matches!(gossip, Reason::Gossip { verdict, .. } if later(verdict)).then(|| gossip.to_string())
 }

@@ -248,12 +248,13 @@ async fn find(ops: &Ops, tag: &str) -> Answer {
 }
 
 async fn changes(ops: &Ops, since: f64) -> Answer {
-    let changes = ops.policy_changes(Time::default().plus_hours(since / 3600.0)).await?;
+    let since = Time::default().plus_hours(since / 3600.0);
+    let changes = ops.policy_changes(since).await?;
     let rows: Vec<Value> = changes.iter().map(|change| shape::change(change, ops.now())).collect();
     Ok(json!({
         "changes": rows,
         "count": rows.len(),
-        "since": since,
+        "since": since.secs(),
         "last_change_timestamp": changes.last().map(|change| change.at.secs()),
     }))
 }
