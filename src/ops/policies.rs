@@ -360,6 +360,12 @@ impl Ops {
         Ok((own, rules.of_peer(&peer).into_owned()))
     }
 
+    /// What follows for one channel from all sources, the rule file as it spoke in the last step.
+    pub(super) async fn policy_of_channel(&self, channel: &Channel) -> anyhow::Result<Policy> {
+        let rules = Rules::new(self.policies().await?, &self.settings.now(), self.clock.now());
+        Ok(rules.with(self.last_rulings()).of(channel).into_owned())
+    }
+
     /// Changes from that time on, deletions too, oldest first.
     pub async fn policy_changes(&self, since: Time) -> anyhow::Result<Vec<PolicyChange>> {
         self.ledger.policy_changes(since, MOST_SHOWN).await

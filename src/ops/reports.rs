@@ -171,7 +171,10 @@ impl Ops {
         let why = fees::in_words(&row.why).context("reading the stages of the decision")?;
         let memories = self.memories().await?;
         let memory = memories.get(&row.peer);
-        let (_, policy) = self.policy_of(row.peer).await?;
+        let policy = match view.channels.iter().find(|channel| channel.channel_id == id) {
+            Some(channel) => self.policy_of_channel(channel).await?,
+            None => self.policy_of(row.peer).await?.1,
+        };
         let learner = memory.and_then(fees::learner).map_or(Value::Null, |learner| learner.json());
         Ok(FeeDebugReport {
             last: named(row, Some(&view)),

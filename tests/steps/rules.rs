@@ -67,6 +67,8 @@ async fn a_section_is_exact_for_its_channels_and_the_controller_has_the_others()
         tested.policy.trail.iter().map(|ruling| format!("{}: {}", ruling.member, ruling.source)).collect();
     assert!(sources.contains(&"fee_ppm: section [this], line 1".to_owned()), "{sources:?}");
     assert!(sources.contains(&"rebalance_mode: the default".to_owned()), "{sources:?}");
+    let debug = stage.ops.fee_debug(&channel.scid.unwrap().to_string()).await.unwrap();
+    assert_eq!(debug.policy, tested.policy);
 }
 
 #[tokio::test]
