@@ -250,6 +250,11 @@ async fn timers(ops: &Arc<Ops>, pace: Pace, wake: &Notify) {
         let now_in_force = options.borrow_and_update().clone();
         let ends = *expiry.borrow_and_update();
         timers[3].asked = ends.map(|at| timers[3].until(at, ops.now(), pace));
+        if ops.has_unapplied() {
+            // A step that failed has left them waiting, or one is under way that will decide them.
+            let soon = Instant::now() + pace.secs(READ_AGAIN_SECS as f64);
+            timers[3].asked = Some(timers[3].asked.map_or(soon, |at| at.min(soon)));
+        }
         schedule(ops, &timers, &now_in_force, pace);
         let due = |timer: &Timer| timer.due(&now_in_force, pace);
         let next = (0..timers.len()).filter_map(|at| due(&timers[at]).map(|when| (when, at))).min();

@@ -9,24 +9,25 @@ use cl_revenue_ops::policy::snapshot::Snapshot;
 use cl_revenue_ops::policy::{Capabilities, Inbound, Outcome, Reading, Resolution, RuleFile, Wanted, changes};
 use serde_json::{Map, Value, json};
 
-fn goldens() -> Value {
-    let own = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/policy/policy-goldens.json");
-    let path = std::env::var("POLICY_GOLDENS").unwrap_or_else(|_| own.to_owned());
-    serde_json::from_str(&std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"))).unwrap()
+const OWN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/policy/policy-goldens.json");
+
+fn goldens(path: &str) -> Value {
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{path}: {e}"))).unwrap()
 }
 
 #[test]
 fn every_case_is_decided_as_charge_lnd_decides_it() {
-    let goldens = goldens();
+    let goldens = goldens(&std::env::var("POLICY_GOLDENS").unwrap_or_else(|_| OWN.to_owned()));
     let cases = goldens["cases"].as_array().unwrap();
     let wrong: Vec<String> = cases.iter().flat_map(|case| Case::of(&goldens["fixture"], case).wrong()).collect();
     assert!(!cases.is_empty() && wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// Our own reading refuses what charge-lnd stumbles over, and otherwise decides the same.
+/// Our own reading refuses what charge-lnd stumbles over, and otherwise decides the same. Of our own cases: where ours is held within
+/// bounds (a discount that would cost us, for one) it differs on purpose.
 #[test]
 fn our_own_reading_decides_the_same_where_it_takes_the_file() {
-    let goldens = goldens();
+    let goldens = goldens(OWN);
     let cases: Vec<Case> =
         goldens["cases"].as_array().unwrap().iter().map(|case| Case::of(&goldens["fixture"], case)).collect();
     let mut taken = 0;
@@ -125,6 +126,11 @@ impl<'a> Case<'a> {
         if fails && self.text("config").contains("chan.disabled") {
             return found.filter(|found| found["skipped_error"] == json!(true)).map(|found| found.to_string());
         }
+        // Some of its mistakes are decisions that can be taken as they are.
+        let is_odd = self.text("note").starts_with("BUG") && expected["set_disabled"] != json!(true);
+        if is_odd && found.as_ref().is_some_and(|found| plain(found) == plain(expected)) {
+            return None;
+        }
         if fails {
             return found.filter(|found| !nothing(found)).map(|found| format!("should stay untouched, gets {found}"));
         }
@@ -172,7 +178,8 @@ fn names(list: &Value, channel: &Value) -> bool {
     };
     let named = |text: &Value| {
         let called = ["name", "scid", "chan_id", "remote_pubkey"].map(|key| &channel[key]);
-        text.as_str().is_some_and(|text| words(text).iter().any(|word| called.contains(&&json!(word))))
+        let text = text.as_u64().map(|id| id.to_string()).or_else(|| text.as_str().map(str::to_owned));
+        text.is_some_and(|text| words(&text).iter().any(|word| called.contains(&&json!(word))))
     };
     match list {
         Value::Bool(all) => *all,
@@ -195,7 +202,8 @@ fn decision(resolution: &Resolution, facts: &Facts, can: Capabilities) -> Value 
         Outcome::Skipped(_) => return json!({ "skipped_error": true }),
         Outcome::Wanted(wanted) => *wanted,
         Outcome::Untouched => Wanted::default(),
-        Outcome::Controller { .. } => panic!("charge-lnd has no controller"),
+        // charge-lnd knows no such strategy.
+        Outcome::Controller { .. } => return json!({ "skipped_error": true }),
     };
     let mut told = json!({ "policy": resolution.section, "strategy": resolution.strategy });
     // Without an edge there is nothing to compare with.

@@ -54,6 +54,12 @@ impl Policy {
         matches!(self.pricing, Pricing::Controller | Pricing::ControllerFrom(_))
     }
 
+    /// Is the channel left alone only because the rules could not be asked?
+    pub fn is_unheard(&self) -> bool {
+        self.pricing == Pricing::Untouched
+            && self.trail.iter().any(|ruling| matches!(ruling.source, Source::Unusable | Source::Blind))
+    }
+
     /// Is a rate set here, by whatever rule?
     pub fn is_priced(&self) -> bool {
         match self.pricing {

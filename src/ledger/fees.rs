@@ -121,7 +121,7 @@ impl Ledger {
             reader.conn(),
             "SELECT json_array(hex(channel_id), ordinary, urgent) AS line FROM
                  (SELECT channel, SUM(NOT urgent) AS ordinary, SUM(urgent) AS urgent FROM changes INDEXED BY changes_at
-                  WHERE at BETWEEN ? AND ? AND (outcome IN (1, 4) OR outcome = 2 AND ?) GROUP BY channel)
+                  WHERE at BETWEEN ? AND ? AND (outcome IN (1, 4) OR outcome = 2 AND ?) AND old <> new GROUP BY channel)
              CROSS JOIN channels ON channels.id = channel",
             &[Cell::Int(since.0), Cell::Int(now.0), Cell::Int(i64::from(dry))],
         )

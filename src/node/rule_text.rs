@@ -12,7 +12,11 @@ pub type Stamp = Option<(u64, u128)>;
 
 /// The file's text.
 pub fn read(path: &Path) -> io::Result<String> {
-    let length = path.metadata()?.len();
+    let file = path.metadata()?;
+    let length = file.len();
+    if !file.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
     if length > LARGEST {
         return Err(io::Error::other(format!("it has {length} bytes, more than {LARGEST}")));
     }

@@ -172,6 +172,11 @@ impl Ops {
 
     /// Gives back what only an ignore had taken, as far as CLBoss can be told now.
     pub(super) async fn end_ignore(&self, peer: PeerId) -> anyhow::Result<()> {
+        let _turn = self.turn.lock().await;
+        let options = self.settings.now();
+        if options.dry_run || !options.clboss_enabled {
+            return Ok(());
+        }
         let rows = self.tag_rows().await?;
         let row = rows.get(&(peer, BALANCE.to_owned())).filter(|row| row.state == TagState::Taken).cloned();
         let Some(row) = row else { return Ok(()) };

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Context;
 
 use super::policies::{Rules, Whom};
-use super::publish::Orders;
+use super::publish::{Orders, Said};
 use super::{FeeOutcome, Flows, Ops};
 use crate::domain::units::to_u64_rounded;
 use crate::domain::{Channel, ChannelId, NodeView, PeerId, Policy, Ppm, Time};
@@ -51,6 +51,18 @@ impl Ops {
 
     /// The step itself, for those who hold the turn.
     pub(super) async fn fee_step(&self, whom: Whom) -> anyhow::Result<Vec<FeeOutcome>> {
+        let waiting = self.seen.read(|seen| seen.unapplied.clone());
+        let outcomes = self.decide_and_act(whom).await;
+        match &outcomes {
+            // Nobody was decided: the word on these still waits.
+            Err(_) => self.seen.change(|seen| seen.unapplied.extend(waiting)),
+            Ok(_) if whom == Whom::All => self.rules_are_applied(),
+            Ok(_) => {}
+        }
+        outcomes
+    }
+
+    async fn decide_and_act(&self, whom: Whom) -> anyhow::Result<Vec<FeeOutcome>> {
         let (now, options) = (self.clock.now(), self.settings.now());
         let rules = self.rules(whom, &options, now).await?;
         if rules.is_idle() {
@@ -67,10 +79,12 @@ impl Ops {
                 // The peer's memory is of those that are priced together; rules for others need none.
                 let bid = plan.bid(&peer).filter(|_| place == 0);
                 let decision = scene.decide((peer, group), bid, policy, &tuning);
-                orders.add(now, (group, &policy.terms, &told), &decision, scene.options.dry_run)?;
+                let said: Vec<Said> = group.iter().map(|channel| (*channel, scene.rules.terms_of(channel))).collect();
+                orders.add(now, (&said, &told), &decision, scene.options.dry_run)?;
                 let dry = scene.options.dry_run && decision.action != Action::Keep;
                 let memory = if dry { fees::untold(decision.memory) } else { decision.memory };
-                memories.extend((place == 0).then_some((peer, memory)));
+                // What nobody could tell for a moment is no reason to forget what is being done.
+                memories.extend((place == 0 && !policy.is_unheard()).then_some((peer, memory)));
             }
         }
         // Before anything is done it is written down: whoever stops us in between finds the order, and not a fee of nobody's.

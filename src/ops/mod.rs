@@ -37,7 +37,7 @@ pub use settings::{SettingChange, SettingRow, Settings};
 pub use suggestions::SuggestionReport;
 pub use sync::SyncReport;
 
-use crate::domain::{ChannelId, Clock, Flow, GraphPeer, Identity, Msat, NodeView, PeerId, Time};
+use crate::domain::{Chain, ChannelId, Clock, Flow, GraphPeer, Identity, Msat, NodeView, PeerId, Time};
 use crate::fees::{Memory, Plan};
 use crate::ledger::Ledger;
 pub use crate::ledger::{LedgerCheck, PolicyChange, PolicyChangeKind, TagRow};
@@ -86,8 +86,12 @@ struct Sights {
     unapplied: BTreeSet<PeerId>,
     /// The rule file as it was read last.
     rules: Option<Arc<RuleBook>>,
+    /// The one by which all channels were decided last.
+    rules_applied: Option<Arc<RuleBook>>,
     /// What it said of each channel in the last step.
     rulings: Arc<rulings::Rulings>,
+    /// The chain as the node told it last.
+    chain: Option<Chain>,
     /// Peers in the public graph, and when they were looked up there.
     graph: HashMap<PeerId, (Time, Arc<GraphPeer>)>,
     /// What openings cost; `None`: the node has no record of it.

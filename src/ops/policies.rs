@@ -10,7 +10,7 @@ use anyhow::Context;
 use super::clboss::{BALANCE, FEES};
 use super::rulings::Rulings;
 use super::{FeeOutcome, Ops, OrderError};
-use crate::domain::{Channel, PeerId, Policy, Ppm, Time};
+use crate::domain::{Channel, PeerId, Policy, Ppm, Pricing, Terms, Time};
 use crate::ledger::{PolicyChange, PolicyChangeKind};
 use crate::options::Options;
 use crate::policy;
@@ -89,6 +89,12 @@ impl Rules {
                 Cow::Owned(policy::resolve(own, ruled, self.hive_fee))
             }
         }
+    }
+
+    /// What is to be told of a channel besides the rate.
+    pub(super) fn terms_of(&self, channel: &Channel) -> Terms {
+        let policy = self.of(channel);
+        if policy.pricing == Pricing::Untouched { Terms::default() } else { policy.terms }
     }
 
     /// The channels with one peer by what may be done with them. Those that the controller prices have one fee, and come first;
@@ -336,6 +342,11 @@ impl Ops {
         }
         let _turn = self.turn.lock().await;
         self.fee_step(Whom::Changed).await
+    }
+
+    /// Does the word on some peers wait for a step?
+    pub fn has_unapplied(&self) -> bool {
+        self.seen.read(|seen| !seen.unapplied.is_empty())
     }
 
     /// What has expired is no more, and the channels follow at once.

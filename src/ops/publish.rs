@@ -56,12 +56,17 @@ pub(super) struct Orders {
     asides: Vec<Aside>,
 }
 
-/// How operators call a channel, what is told besides the rate, and whether it waits for the budget of a day.
+/// How operators call a channel, what is told besides the rate, the base fee that its policy names, and whether it waits for the
+/// budget of a day.
 struct Aside {
     scid: Option<Scid>,
     rest: Terms,
+    base: Option<Msat>,
     waits: bool,
 }
+
+/// A channel, and what its policy says besides the rate.
+pub(super) type Said<'a> = (&'a Channel, Terms);
 
 /// What was told of channels besides their rate. A node cuts the largest payment to what the channel can carry, and makes of the smallest
 /// what it must: that is said once, not in every cycle.
@@ -72,13 +77,13 @@ impl Orders {
     pub(super) fn add(
         &mut self,
         at: Time,
-        (channels, terms, told): (&[&Channel], &Terms, &Told),
+        (channels, told): (&[Said<'_>], &Told),
         decision: &FeeDecision,
         dry: bool,
     ) -> anyhow::Result<()> {
         let set = matches!(decision.action, Action::Set { .. });
         let start = self.rows.len();
-        self.push(at, (channels, terms, told), (decision.target, set, dry), &decision.why)?;
+        self.push(at, (channels, told), (decision.target, set, dry), &decision.why)?;
         for row in &mut self.rows[start..] {
             row.urgent = matches!(decision.action, Action::Set { urgent: true });
         }
@@ -86,9 +91,13 @@ impl Orders {
     }
 
     /// What an operator wants for the channels with one peer.
-    pub(super) fn by_hand(at: Time, channels: &[&Channel], fee: Ppm, dry: bool) -> anyhow::Result<Orders> {
+    pub(super) fn by_hand(at: Time, channels: &[Said<'_>], fee: Ppm, dry: bool) -> anyhow::Result<Orders> {
         let mut orders = Orders::default();
-        orders.push(at, (channels, &Terms::default(), &Told::new()), (fee, true, dry), &[Reason::ByHand { fee }])?;
+        let named: Vec<Said> = channels
+            .iter()
+            .map(|(channel, terms)| (*channel, Terms { base: terms.base, ..Terms::default() }))
+            .collect();
+        orders.push(at, (&named, &Told::new()), (fee, true, dry), &[Reason::ByHand { fee }])?;
         for row in &mut orders.rows {
             row.manual = true;
         }
@@ -98,13 +107,13 @@ impl Orders {
     fn push(
         &mut self,
         at: Time,
-        (channels, terms, told): (&[&Channel], &Terms, &Told),
+        (channels, told): (&[Said<'_>], &Told),
         (fee, set, dry): (Ppm, bool, bool),
         why: &[Reason],
     ) -> anyhow::Result<()> {
         let waits = why.iter().any(Reason::waits_for_budget);
         let (summary, why) = (fees::summary(why), fees::told(why)?);
-        for channel in channels {
+        for (channel, terms) in channels {
             let rest = terms.news(&channel.ours).without(told.get(&channel.channel_id));
             let words = rest.in_words();
             // What is said besides the rate does not wait for it.
@@ -115,7 +124,7 @@ impl Orders {
                 (true, true) => FeeOutcomeKind::Dry,
                 (true, false) => FeeOutcomeKind::Ordered,
             };
-            self.asides.push(Aside { scid: channel.scid, rest, waits });
+            self.asides.push(Aside { scid: channel.scid, rest, base: terms.base, waits });
             self.rows.push(FeeRow {
                 channel: channel.channel_id,
                 peer: channel.peer,
@@ -165,7 +174,7 @@ impl Ops {
                     settled.push(&*row);
                 }
                 FeeOutcomeKind::Ordered => {
-                    row.outcome = self.publish(&name, row, (&aside.rest, options)).await;
+                    row.outcome = self.publish(&name, row, (aside, options)).await;
                     settled.push(&*row);
                 }
                 _ => {}
@@ -177,14 +186,19 @@ impl Ops {
         self.ledger.settle_fees(&settled).await.context("recording what came of the orders")
     }
 
-    async fn publish(&self, name: &str, order: &FeeRow, (rest, options): (&Terms, &Options)) -> FeeOutcomeKind {
+    async fn publish(&self, name: &str, order: &FeeRow, (aside, options): (&Aside, &Options)) -> FeeOutcomeKind {
         let (old, fee) = (order.old, order.new);
-        let base = rest.base.or(options.base_fee_msat.map(Msat));
-        let Terms { htlc_min, htlc_max, .. } = *rest;
+        // A policy's word is stronger than the option, which goes along with changes of the rate only.
+        let base = aside.base.or(options.base_fee_msat.map(Msat).filter(|_| old != fee));
+        let Terms { htlc_min, htlc_max, .. } = aside.rest;
         match self.node.set_fee(FeeOrder { base, htlc_min, htlc_max, ..FeeOrder::rate(order.channel, fee) }).await {
             Ok(in_force) if in_force.ppm == fee && base.is_none_or(|base| in_force.base == base) => {
                 if htlc_min.is_some() || htlc_max.is_some() {
-                    self.seen.change(|seen| seen.terms_told.insert(order.channel, *rest));
+                    self.seen.change(|seen| {
+                        let told = seen.terms_told.entry(order.channel).or_default();
+                        told.htlc_min = htlc_min.or(told.htlc_min);
+                        told.htlc_max = htlc_max.or(told.htlc_max);
+                    });
                 }
                 tracing::info!("{name}: fee {old} -> {fee}: {}", order.summary);
                 FeeOutcomeKind::Set

@@ -111,10 +111,17 @@ impl Ops {
         self.seen.read(|seen| seen.rulings.clone())
     }
 
-    /// Has the rule file, or one that it names, changed since it was read?
+    /// All channels were decided by the rules as they were read last.
+    pub(super) fn rules_are_applied(&self) {
+        self.seen.change(|seen| seen.rules_applied.clone_from(&seen.rules));
+    }
+
+    /// Has the rule file, or one that it names, changed since all channels were decided by it?
     pub fn rules_have_changed(&self) -> bool {
         let path = configured(&self.settings.now());
-        self.seen.read(|seen| seen.rules.clone()).is_some_and(|book| !book.is_current(path.as_deref()))
+        let (read, applied) = self.seen.read(|seen| (seen.rules.clone(), seen.rules_applied.clone()));
+        let is_behind = |read: Arc<RuleBook>| applied.as_ref().is_some_and(|applied| !Arc::ptr_eq(applied, &read));
+        applied.as_ref().is_some_and(|book| !book.is_current(path.as_deref())) || read.is_some_and(is_behind)
     }
 
     /// The rules in force; read anew if a file has changed.
@@ -230,8 +237,13 @@ impl Reading {
         };
         let (text, result) = match rule_text::read(path) {
             Ok(text) => {
+                // Whoever writes a file empties it first, and what is half written is not what he means.
+                let as_before = stamps.borrow().iter().all(|(path, stamp)| rule_text::stamp(path) == *stamp);
                 let how = (policy::Reading::Ours, Capabilities::CORE_LIGHTNING);
                 let (file, findings) = RuleFile::check(&text, &name, how, &read);
+                let is_whole = as_before && file.as_ref().is_some_and(|file| file.sections().next().is_some());
+                let mut findings = findings;
+                findings.extend((!is_whole && !has_errors(&findings)).then(|| unwritten(&name)));
                 let result = match file.filter(|_| !has_errors(&findings)) {
                     Some(file) => Ok((file, findings)),
                     None => Err(findings),
@@ -246,15 +258,15 @@ impl Reading {
 }
 
 fn unreadable(name: &str, error: &io::Error) -> Finding {
-    Finding {
-        severity: Severity::Error,
-        file: name.to_owned(),
-        line: 0,
-        section: None,
-        key: None,
-        what: format!("cannot be read: {error}"),
-        nearest: None,
-    }
+    of_whole(name, format!("cannot be read: {error}"))
+}
+
+fn unwritten(name: &str) -> Finding {
+    of_whole(name, "has no section yet, or is being written".to_owned())
+}
+
+fn of_whole(name: &str, what: String) -> Finding {
+    Finding { severity: Severity::Error, file: name.to_owned(), line: 0, section: None, key: None, what, nearest: None }
 }
 
 fn configured(options: &Options) -> Option<PathBuf> {

@@ -9,8 +9,8 @@ use anyhow::Context;
 use super::rule_book::RuleBook;
 use super::{Flows, Ops};
 use crate::domain::{
-    Activity, Channel, ChannelId, Costs, Facts, Graph, GraphPeer, Msat, NodeFacts, NodeView, OurTerms, PeerId, Policy,
-    Ppm, Pricing, Ruling, Sat, Shared, Side, Source, TheirTerms, Time, Week,
+    Activity, Chain, Channel, ChannelId, Costs, Facts, Graph, GraphPeer, Msat, NodeFacts, NodeView, OurTerms, PeerId,
+    Policy, Ppm, Pricing, Ruling, Sat, Shared, Side, Source, Terms, TheirTerms, Time, Week,
 };
 use crate::ledger::Moved;
 use crate::policy::{Capabilities, Needs, Outcome, Resolution, changes};
@@ -97,7 +97,7 @@ impl Ops {
         periods: Vec<i64>,
         needs: Needs,
     ) -> anyhow::Result<(Surroundings, Vec<Facts>)> {
-        let chain = self.node.chain().await.context("asking the node for the chain, for the rule file")?;
+        let chain = self.chain().await.context("asking the node for the chain, for the rule file")?;
         let mut moved = BTreeMap::new();
         for period in periods {
             moved.insert(period, self.ledger.moved(view.now, period).await?);
@@ -122,6 +122,23 @@ impl Ops {
         anyhow::ensure!(facts.len() == channels.len(), "a channel that routes has no short channel id");
         around.node.gather(&mut facts);
         Ok((around, facts))
+    }
+
+    /// The chain as it is now, or as it was when it was told last: blocks come slowly, and pricing does not wait for an answer.
+    async fn chain(&self) -> anyhow::Result<Chain> {
+        match self.node.chain().await {
+            Ok(chain) => {
+                self.seen.change(|seen| seen.chain = Some(chain.clone()));
+                Ok(chain)
+            }
+            Err(error) => match self.seen.read(|seen| seen.chain.clone()) {
+                Some(known) => {
+                    tracing::warn!("rules are judged by the chain as it was told last: {error}");
+                    Ok(known)
+                }
+                None => Err(error.into()),
+            },
+        }
     }
 
     /// The peers in the public graph: from memory for some hours, then asked for anew.
@@ -266,8 +283,9 @@ fn word(resolution: &Resolution, facts: &Facts, hive_fee: Ppm) -> Option<Policy>
             tracing::warn!("{}: the rule file wants what no channel can have: {what}", facts.scid);
             return Some(Policy { pricing: Pricing::Untouched, ..policy });
         }
-        // Nothing that is worth a change: what is in force is what is wanted.
-        None => policy.terms = crate::domain::Terms::default(),
+        // Nothing that is worth a change: what is in force is what is wanted. The base fee is named all the same, because no other word on
+        // it may be told in its place.
+        None => policy.terms = Terms { base: policy.terms.base, ..Terms::default() },
     }
     if ppm && policy.pricing == Pricing::Exact {
         policy.terms.ppm.get_or_insert(facts.ours.ppm);

@@ -1,7 +1,7 @@
 //! Where the sources of a policy meet: what each channel may do, and who said so.
 
 use super::peer::{PeerPolicy, Strategy};
-use crate::domain::{Policy, Ppm, Pricing, Ruling, Source};
+use crate::domain::{Policy, Ppm, Pricing, Ruling, Source, Terms};
 
 /// A channel's policy from its sources: the peer's own policy is stronger than what the rules say (`None`: no rule speaks), and these
 /// are stronger than the default. `hive_fee` is what peers with the strategy `hive` are charged.
@@ -21,6 +21,10 @@ pub fn resolve(peer: Option<&PeerPolicy>, rules: Option<Policy>, hive_fee: Ppm) 
                 Strategy::Hive => Some(hive_fee),
                 Strategy::Dynamic | Strategy::Passive => None,
             };
+            if strategy == Strategy::Passive {
+                // Left alone means left alone: what the rules say besides the rate is not told either.
+                policy.terms = Terms::default();
+            }
             rule(&mut policy, "strategy", strategy.name().to_owned());
             policy.trail.retain(|ruling| ruling.member != "fee_ppm");
             if let Some(fee) = policy.terms.ppm {
@@ -66,7 +70,7 @@ fn by_default(mut policy: Policy) -> Policy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Limits, PeerId, RebalanceMode, Terms, Time};
+    use crate::domain::{Limits, PeerId, RebalanceMode, Time};
     use crate::policy::peer::{self, Change};
 
     fn peer(change: Change) -> PeerPolicy {

@@ -33,7 +33,9 @@ pub(super) fn decide(name: &str, ask: Ask) -> Result<Outcome, String> {
         "match_peer" => match_peer(ask)?,
         "cost" => Wanted { ppm: Some(cost(ask)?), ..given_but_ppm(ask)? },
         "onchain_fee" => {
-            Wanted { ppm: Some(onchain_fee(ask)?), min_delta: Some(moving_delta(ask)?), ..given_but_ppm(ask)? }
+            // Here, other than with `proportional`, a negative threshold is one: none.
+            let delta = ask.params.int("min_fee_ppm_delta")?.unwrap_or(MOVING_DELTA);
+            Wanted { ppm: Some(onchain_fee(ask)?), min_delta: Some(delta), ..given_but_ppm(ask)? }
         }
         "ignore" => return Ok(Outcome::Untouched),
         "ignore_fees" => Wanted::default(),

@@ -176,3 +176,75 @@ fn other(stage: &Stage, channel: &Channel) -> String {
     let market = stage.node.inner.market();
     market.channels.iter().find(|c| c.peer_id != channel.peer).unwrap().scid.to_string()
 }
+
+#[tokio::test]
+async fn an_ignored_peer_is_told_nothing_whatever_the_rules_say_besides_the_rate() {
+    let file = File::with("[all]\nchan.min_capacity = 1\nstrategy = static\nfee_ppm = 321\n");
+    let stage = ruled(&file, 6).await;
+    let channel = stage.single().await;
+    stage.ops.ignore_peer(channel.peer, "mine").await.unwrap();
+    file.says("[all]\nstrategy = static\nfee_ppm = 321\nbase_fee_msat = 77\nmax_htlc_msat = 40_000_000\n");
+    stage.hours(2.0).await;
+    let place = stage.place(channel.channel_id);
+    let now = stage.node.inner.market().channels[place].price;
+    assert_eq!((now.ppm, now.base), (200, 0), "nobody touches it");
+    assert_eq!(stage.fees().values().filter(|fee| **fee == Ppm(321)).count(), 5);
+}
+
+#[tokio::test]
+async fn a_rules_base_fee_is_stronger_than_the_option_also_when_the_rate_changes() {
+    let file = File::with("[all]\nstrategy = static\nfee_ppm = 321\nbase_fee_msat = 77\n");
+    let stage = Stage::new(3, 4, &[("policy_file", &file.path().display().to_string()), ("base_fee_msat", "5")]).await;
+    stage.hours(1.0).await;
+    let bases =
+        |stage: &Stage| -> Vec<u64> { stage.node.inner.market().channels.iter().map(|c| c.price.base).collect() };
+    assert_eq!(bases(&stage), [77; 4]);
+    file.says("[all]\nstrategy = static\nfee_ppm = 322\nbase_fee_msat = 77\n");
+    stage.hours(0.5).await;
+    assert_eq!(bases(&stage), [77; 4]);
+    assert!(stage.fees().values().all(|fee| *fee == Ppm(322)));
+}
+
+#[tokio::test]
+async fn a_fee_by_hand_leaves_a_sibling_alone_that_a_rule_prices() {
+    let file = File::with("[none]\nchan.max_capacity = 1\nstrategy = ignore\n");
+    let stage = ruled(&file, 12).await;
+    let channels = cl_revenue_ops::node::Node::channels(&*stage.node).await.unwrap();
+    let twice = |c: &&Channel| channels.iter().filter(|other| other.peer == c.peer).count() == 2;
+    let first = channels.iter().find(twice).expect("some peers have two channels");
+    let pair: Vec<&Channel> = channels.iter().filter(|c| c.peer == first.peer).collect();
+    file.says(&only(pair[0], "strategy = ignore"));
+    stage.hours(1.0).await;
+    let name = |channel: &Channel| channel.scid.unwrap().to_string();
+    let before = stage.fees()[&pair[0].channel_id];
+    let set = stage.ops.set_fee(&name(pair[1]), Ppm(432), false).await.unwrap();
+    assert!(set.together_with.is_empty(), "{set:?}");
+    let fees = stage.fees();
+    assert_eq!((fees[&pair[0].channel_id], fees[&pair[1].channel_id]), (before, Ppm(432)));
+}
+
+#[tokio::test]
+async fn a_file_that_is_being_written_is_not_taken() {
+    let file = File::with("[all]\nstrategy = static\nfee_ppm = 321\n");
+    let stage = ruled(&file, 4).await;
+    stage.hours(1.0).await;
+    file.says("");
+    stage.hours(1.0).await;
+    assert!(stage.fees().values().all(|fee| *fee == Ppm(321)), "an empty file is no word");
+    let warnings = stage.ops.status().await.unwrap().warnings.join("\n");
+    assert!(warnings.contains("has no section yet"), "{warnings}");
+}
+
+#[tokio::test]
+async fn who_looks_at_the_rules_does_not_hide_that_they_changed() {
+    let file = File::with("[all]\nstrategy = static\nfee_ppm = 321\n");
+    let stage = ruled(&file, 4).await;
+    stage.hours(1.0).await;
+    assert!(!stage.ops.rules_have_changed());
+    file.says("[all]\nstrategy = static\nfee_ppm = 322\n");
+    let channel = stage.single().await;
+    stage.ops.test_channel(&channel.scid.unwrap().to_string()).await.unwrap();
+    assert!(stage.ops.rules_have_changed(), "nothing was decided by it yet");
+    stage.hours(0.5).await;
+    assert!(!stage.ops.rules_have_changed());
+}

@@ -182,8 +182,8 @@ CREATE TABLE changes (
     summary TEXT    NOT NULL,
     why     TEXT    NOT NULL
 ) STRICT;
--- Says by itself how often a channel's fee was changed lately.
-CREATE INDEX changes_at ON changes (at, outcome, channel, urgent);
+-- Says by itself how often a channel's fee rate was changed lately.
+CREATE INDEX changes_at ON changes (at, outcome, channel, urgent, old, new);
 CREATE INDEX changes_ordered ON changes (at) WHERE outcome = 4;
 CREATE INDEX changes_channel ON changes (channel);
 
