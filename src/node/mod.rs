@@ -7,10 +7,13 @@ pub mod cln_graph;
 mod cln_row;
 pub mod cln_wire;
 pub mod guard;
+mod home;
 pub mod neighbours;
 pub mod rule_text;
 
 use async_trait::async_trait;
+
+pub use home::at_home;
 
 use crate::domain::{
     Chain, Channel, ChannelId, ChannelName, ChannelState, Feerate, Forward, ForwardIndex, GraphPeer, Identity, Msat,

@@ -9,8 +9,8 @@ use anyhow::Context;
 use super::rule_book::RuleBook;
 use super::{Flows, Ops};
 use crate::domain::{
-    Activity, Chain, Channel, ChannelId, Costs, Facts, Graph, GraphPeer, Msat, NodeFacts, NodeView, OurTerms, PeerId,
-    Policy, Ppm, Pricing, Ruling, Sat, Shared, Side, Source, Terms, TheirTerms, Time, Week,
+    Activity, Chain, Channel, ChannelId, Costs, Facts, Graph, GraphPeer, Msat, NodeFacts, NodeView, PeerId, Policy,
+    Ppm, Pricing, Ruling, Side, Source, Terms, TheirTerms, Time, Week,
 };
 use crate::ledger::Moved;
 use crate::policy::{Capabilities, Needs, Outcome, Resolution, changes};
@@ -60,8 +60,19 @@ struct Surroundings {
 impl Ops {
     /// The word of the rule file on all channels that route.
     pub(super) async fn rulings(&self, view: &NodeView, book: &RuleBook, hive_fee: Ppm) -> anyhow::Result<Rulings> {
+        Ok(self.rulings_of(view, book, hive_fee, None).await?.0)
+    }
+
+    /// The same, and how the rule file comes to its word on one of them, section by section.
+    pub(super) async fn rulings_of(
+        &self,
+        view: &NodeView,
+        book: &RuleBook,
+        hive_fee: Ppm,
+        explain: Option<ChannelId>,
+    ) -> anyhow::Result<(Rulings, Option<(Resolution, Facts)>)> {
         let Some(file) = &book.file else {
-            return Ok(if book.path.is_some() { Rulings::Unknown } else { Rulings::None });
+            return Ok((if book.path.is_some() { Rulings::Unknown } else { Rulings::None }, None));
         };
         let channels: Vec<&Channel> = view.channels.iter().filter(|channel| channel.routes()).collect();
         let (around, facts) = self.gather(view, &channels, file.periods(), file.needs()).await?;
@@ -73,21 +84,9 @@ impl Ops {
             };
             policies.extend(policy.map(|policy| (channel.channel_id, policy)));
         }
-        Ok(Rulings::By(policies))
-    }
-
-    /// How the rule file comes to its word on one channel, section by section.
-    pub(super) async fn explained(
-        &self,
-        view: &NodeView,
-        book: &RuleBook,
-        id: ChannelId,
-    ) -> anyhow::Result<Option<(Resolution, Facts)>> {
-        let Some(file) = &book.file else { return Ok(None) };
-        let channels: Vec<&Channel> = view.channels.iter().filter(|channel| channel.routes()).collect();
-        let (around, facts) = self.gather(view, &channels, file.periods(), file.needs()).await?;
-        let place = channels.iter().position(|channel| channel.channel_id == id);
-        Ok(place.map(|at| (file.explain(&facts[at], &around.node), facts[at].clone())))
+        let place = channels.iter().position(|channel| Some(channel.channel_id) == explain);
+        let explained = place.map(|at| (file.explain(&facts[at], &around.node), facts[at].clone()));
+        Ok((Rulings::By(policies), explained))
     }
 
     async fn gather(
@@ -187,38 +186,18 @@ impl Surroundings {
     }
 
     fn facts(&self, channel: &Channel) -> Option<Facts> {
-        let (id, capacity) = (&channel.channel_id, channel.capacity.sat_floor());
-        let local = channel.local.sat_floor();
+        let id = &channel.channel_id;
+        let facts = Facts::of(channel)?;
         let peer = self.graph.get(&channel.peer).and_then(Option::as_ref);
-        let scid = channel.scid?;
+        let disabled = peer.map(|peer| peer.disabled.contains(&facts.scid));
         let activity = |(period, moved): (&i64, &HashMap<ChannelId, Moved>)| {
             (*period, activity(moved.get(id).copied().unwrap_or_default()))
         };
         let week = self.weeks.get(id).copied().unwrap_or_default();
         Some(Facts {
-            scid,
-            peer: channel.peer,
             alias: peer.and_then(|peer| peer.alias.clone()),
-            capacity,
-            local,
-            remote: Sat(capacity.0.saturating_sub(local.0)),
-            opened_by_us: channel.opener.map(|opener| opener == Side::Local),
-            private: channel.private,
-            active: channel.is_active(),
-            in_graph: true,
-            pending: channel.htlcs_in.saturating_add(channel.htlcs_out),
-            next_expiry: channel.bounds.next_expiry,
-            reserve: channel.bounds.reserve.map(Msat::sat_floor),
-            ours: our_terms(channel),
-            theirs: channel.theirs.map(|theirs| TheirTerms {
-                base: theirs.base,
-                ppm: theirs.ppm,
-                inbound_base_msat: 0,
-                inbound_ppm: 0,
-                disabled: peer.map(|peer| peer.disabled.contains(&scid)),
-            }),
+            theirs: facts.theirs.map(|theirs| TheirTerms { disabled, ..theirs }),
             peer_in_graph: peer.map_or(Graph::Unread, |peer| peer.graph),
-            shared: Shared::default(),
             activity: self.moved.iter().map(activity).collect(),
             week: Some(Week {
                 in_sat: week.in_msat / 1000,
@@ -227,11 +206,8 @@ impl Surroundings {
             }),
             flow: self.flows.get(id).map(|(_, flow)| flow.class),
             tags: self.tags.get(&channel.peer).cloned().unwrap_or_default(),
-            costs: Costs {
-                opening: self.costs.get(id).copied().flatten().map(Msat::sat_floor),
-                closing: None,
-                rebalancing: None,
-            },
+            costs: Costs { opening: self.costs.get(id).copied().flatten().map(Msat::sat_floor), ..Costs::default() },
+            ..facts
         })
     }
 }
@@ -242,23 +218,6 @@ fn activity(moved: Moved) -> Activity {
         htlcs_out: moved.out_count,
         in_sat: moved.in_msat / 1000,
         out_sat: moved.out_msat / 1000,
-    }
-}
-
-fn our_terms(channel: &Channel) -> OurTerms {
-    // Core Lightning keeps the largest payment below the capacity by a reserve.
-    let most = channel.bounds.reserve.map(|reserve| channel.capacity.saturating_sub(reserve));
-    OurTerms {
-        base: channel.ours.base,
-        ppm: channel.ours.ppm,
-        inbound_base_msat: 0,
-        inbound_ppm: 0,
-        htlc_min: channel.ours.htlc_min,
-        htlc_max: channel.ours.htlc_max,
-        time_lock_delta: None,
-        disabled: false,
-        least_htlc: None,
-        most_pending: channel.bounds.most_pending.into_iter().chain(most).min(),
     }
 }
 
