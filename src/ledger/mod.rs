@@ -22,6 +22,7 @@ mod policies;
 mod reputation;
 mod rollups;
 mod transfers;
+mod trials;
 
 #[cfg(test)]
 mod tests;

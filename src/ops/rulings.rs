@@ -13,7 +13,8 @@ use crate::domain::{
     Ppm, Pricing, Ruling, Side, Source, Terms, TheirTerms, Time, Week,
 };
 use crate::ledger::Moved;
-use crate::policy::{Capabilities, Needs, Outcome, Resolution, changes};
+use crate::policy::rollback::Trial;
+use crate::policy::{Capabilities, Needs, Outcome, Resolution, Wanted, changes};
 
 /// A peer's place in the graph is asked for again after so many hours.
 const GRAPH_SERVES_HOURS: f64 = 6.0;
@@ -76,11 +77,13 @@ impl Ops {
         };
         let channels: Vec<&Channel> = view.channels.iter().filter(|channel| channel.routes()).collect();
         let (around, facts) = self.gather(view, &channels, file.periods(), file.needs()).await?;
+        let trials = self.trials().await?;
         let mut policies = HashMap::with_capacity(facts.len());
         for (channel, facts) in channels.iter().zip(&facts) {
+            let trial = trials.get(&channel.channel_id).map(|trial| (trial, view.now));
             let policy = match around.is_blind(file.needs(), channel) {
                 true => Some(left_alone("passive", Source::Blind)),
-                false => word(&file.resolve(facts, &around.node), facts, hive_fee),
+                false => word(&file.resolve(facts, &around.node), facts, hive_fee, trial),
             };
             policies.extend(policy.map(|policy| (channel.channel_id, policy)));
         }
@@ -221,8 +224,19 @@ fn activity(moved: Moved) -> Activity {
     }
 }
 
+/// What the rule wants once more after it was taken back is not done: the rate before it stays.
+fn keep_back(wanted: &mut Wanted, policy: &mut Policy, resolution: &Resolution, trial: Option<(&Trial, Time)>) {
+    let (Some((trial, now)), Some(ppm), Some(_)) = (trial, wanted.ppm, policy.rollback) else { return };
+    let Some(kept) = trial.keeps(ppm, now).filter(|kept| resolution.rollback.allows(i64::from(kept.0))) else { return };
+    wanted.ppm = Some(i64::from(kept.0));
+    policy.terms.ppm = Some(kept);
+    let source = policy.trail.iter().rev().find(|ruling| ruling.member == "strategy").map(|r| r.source.clone());
+    let value = trial.in_words().unwrap_or_default();
+    policy.trail.push(Ruling { source: source.unwrap_or(Source::Default), member: "rollback".to_owned(), value });
+}
+
 /// What the rules want, as a policy that changes only what is worth it.
-fn word(resolution: &Resolution, facts: &Facts, hive_fee: Ppm) -> Option<Policy> {
+fn word(resolution: &Resolution, facts: &Facts, hive_fee: Ppm, trial: Option<(&Trial, Time)>) -> Option<Policy> {
     let mut policy = resolution.policy()?;
     let mut wanted = match &resolution.outcome {
         Outcome::Wanted(wanted) => *wanted,
@@ -234,6 +248,7 @@ fn word(resolution: &Resolution, facts: &Facts, hive_fee: Ppm) -> Option<Policy>
     if resolution.strategy.as_deref() == Some("hive") && !is_named {
         wanted.ppm = Some(i64::from(hive_fee.0));
     }
+    keep_back(&mut wanted, &mut policy, resolution, trial);
     let update = changes(&facts.ours, facts.active, &wanted, Capabilities::CORE_LIGHTNING);
     let ppm = policy.terms.ppm.is_some();
     match update.terms.map(|terms| terms.terms()) {
