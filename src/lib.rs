@@ -16,5 +16,6 @@ pub mod node;
 pub mod fees;
 pub mod flow;
 pub mod options;
+pub mod rebalance;
 // Floor 0: the words.
 pub mod domain;
