@@ -3,7 +3,7 @@
 //! ([`super::guard`] does), never touches more of a channel than the fee that was ordered.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -55,11 +55,7 @@ impl CoreLightning {
     }
 
     async fn call(&self, method: &str, params: Value) -> Result<Value, NodeError> {
-        let mut rpc = ClnRpc::new(&self.rpc_path).await.map_err(|error| NodeError::Unreachable {
-            method: method.to_owned(),
-            why: format!("cannot connect to '{}': {error:#}", self.rpc_path.display()),
-        })?;
-        rpc.call_raw(method, &params).await.map_err(|error| refusal(method, error))
+        call(&self.rpc_path, method, params).await
     }
 
     async fn forward_page(&self, page: ForwardPage) -> Result<Vec<Forward>, NodeError> {
@@ -244,6 +240,15 @@ fn index_of(forward: &Forward, index: ForwardIndex) -> Option<u64> {
         ForwardIndex::Created => forward.created_index,
         ForwardIndex::Updated => forward.updated_index,
     }
+}
+
+/// One call on a connection of its own.
+pub(super) async fn call(rpc_path: &Path, method: &str, params: Value) -> Result<Value, NodeError> {
+    let mut rpc = ClnRpc::new(rpc_path).await.map_err(|error| NodeError::Unreachable {
+        method: method.to_owned(),
+        why: format!("cannot connect to '{}': {error:#}", rpc_path.display()),
+    })?;
+    rpc.call_raw(method, &params).await.map_err(|error| refusal(method, error))
 }
 
 fn refusal(method: &str, error: RpcError) -> NodeError {

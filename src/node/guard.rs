@@ -7,10 +7,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{
-    BreakerReport, ChannelName, FeeInForce, FeeOrder, ForwardPage, Node, NodeError,
+    BreakerReport, ChannelName, FeeInForce, FeeOrder, ForwardPage, Node, NodeError, Rebalancer,
     breaker::{Breaker, Pass},
 };
-use crate::domain::{Channel, Clock, Feerate, Forward, Identity, Scid};
+use crate::domain::{Booked, Channel, ChannelId, Clock, Feerate, Forward, Identity, Job, MoveOrder, Scid, Tally, Time};
 
 /// How patient we are. Asked for anew at each call, so that a change of the options holds at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,8 @@ enum Group {
     Forwards,
     Feerates,
     Fees,
+    /// The plugin that moves liquidity has a life of its own.
+    Rebalancer,
 }
 
 pub struct Guarded<N> {
@@ -38,7 +40,7 @@ pub struct Guarded<N> {
     breakers: [Mutex<Breaker>; Group::ALL.len()],
 }
 
-impl<N: Node> Guarded<N> {
+impl<N> Guarded<N> {
     pub fn new(node: N, clock: Arc<dyn Clock>, patience: impl Fn() -> Patience + Send + Sync + 'static) -> Guarded<N> {
         Guarded { node, clock, patience: Box::new(patience), breakers: Default::default() }
     }
@@ -68,6 +70,12 @@ impl<N: Node> Guarded<N> {
 
     fn breaker(&self, group: Group) -> &Mutex<Breaker> {
         &self.breakers[group as usize]
+    }
+
+    fn reports(&self, which: impl Fn(Group) -> bool) -> Vec<BreakerReport> {
+        let (now, rest_secs) = (self.clock.now(), (self.patience)().rest_secs);
+        let report = |group: &Group| held(self.breaker(*group)).report(group.name(), now, rest_secs);
+        Group::ALL.iter().filter(|group| which(**group)).map(report).collect()
     }
 }
 
@@ -102,14 +110,47 @@ impl<N: Node> Node for Guarded<N> {
     }
 
     fn breakers(&self) -> Vec<BreakerReport> {
-        let (now, rest_secs) = (self.clock.now(), (self.patience)().rest_secs);
-        let report = |group: &Group| held(self.breaker(*group)).report(group.name(), now, rest_secs);
-        Group::ALL.iter().map(report).collect()
+        self.reports(|group| group != Group::Rebalancer)
+    }
+}
+
+#[async_trait]
+impl<R: Rebalancer> Rebalancer for Guarded<R> {
+    async fn version(&self) -> Result<Option<String>, NodeError> {
+        self.guard(Group::Rebalancer, "version", self.node.version()).await
+    }
+
+    async fn jobs(&self) -> Result<Vec<Job>, NodeError> {
+        self.guard(Group::Rebalancer, "jobs", self.node.jobs()).await
+    }
+
+    async fn tally(&self, channel: Scid) -> Result<Tally, NodeError> {
+        self.guard(Group::Rebalancer, "tally", self.node.tally(channel)).await
+    }
+
+    async fn begin(&self, order: &MoveOrder) -> Result<(), NodeError> {
+        self.guard(Group::Rebalancer, "begin", self.node.begin(order)).await
+    }
+
+    async fn stop(&self, channel: Scid) -> Result<(), NodeError> {
+        self.guard(Group::Rebalancer, "stop", self.node.stop(channel)).await
+    }
+
+    async fn booked(&self, from: ChannelId, to: ChannelId, since: Time) -> Result<Option<Booked>, NodeError> {
+        self.guard(Group::Rebalancer, "booked", self.node.booked(from, to, since)).await
+    }
+
+    async fn pending(&self) -> Result<bool, NodeError> {
+        self.guard(Group::Rebalancer, "pending", self.node.pending()).await
+    }
+
+    fn breakers(&self) -> Vec<BreakerReport> {
+        self.reports(|group| group == Group::Rebalancer)
     }
 }
 
 /// One call that was let through.
-struct Attempt<'a, N: Node> {
+struct Attempt<'a, N> {
     guarded: &'a Guarded<N>,
     group: Group,
     /// Taken when the call has ended.
@@ -117,7 +158,7 @@ struct Attempt<'a, N: Node> {
     rest_secs: u64,
 }
 
-impl<N: Node> Attempt<'_, N> {
+impl<N> Attempt<'_, N> {
     fn end(&mut self, error: Option<&NodeError>) {
         let Some(pass) = self.pass.take() else { return };
         let mut breaker = held(self.guarded.breaker(self.group));
@@ -131,7 +172,7 @@ impl<N: Node> Attempt<'_, N> {
     }
 }
 
-impl<N: Node> Drop for Attempt<'_, N> {
+impl<N> Drop for Attempt<'_, N> {
     fn drop(&mut self) {
         if let Some(pass) = self.pass.take() {
             held(self.guarded.breaker(self.group)).abandoned(pass);
@@ -140,7 +181,8 @@ impl<N: Node> Drop for Attempt<'_, N> {
 }
 
 impl Group {
-    const ALL: [Group; 5] = [Group::Info, Group::Channels, Group::Forwards, Group::Feerates, Group::Fees];
+    const ALL: [Group; 6] =
+        [Group::Info, Group::Channels, Group::Forwards, Group::Feerates, Group::Fees, Group::Rebalancer];
 
     fn name(self) -> &'static str {
         match self {
@@ -149,6 +191,7 @@ impl Group {
             Group::Forwards => "forwards",
             Group::Feerates => "feerates",
             Group::Fees => "fees",
+            Group::Rebalancer => "rebalancer",
         }
     }
 }

@@ -5,12 +5,14 @@ pub mod cln;
 mod cln_row;
 pub mod cln_wire;
 pub mod guard;
+pub mod sling;
+pub mod sling_wire;
 
 use async_trait::async_trait;
 
 use crate::domain::{
-    Channel, ChannelId, ChannelName, ChannelState, Feerate, Forward, ForwardIndex, Identity, Msat, PeerId, Ppm, Scid,
-    Time,
+    Booked, Channel, ChannelId, ChannelName, ChannelState, Feerate, Forward, ForwardIndex, Identity, Job, MoveOrder,
+    Msat, PeerId, Ppm, Scid, Tally, Time,
 };
 
 /// A Lightning node, as a short list of our own verbs. All are safe to repeat.
@@ -37,6 +39,34 @@ pub trait Node: Send + Sync {
     fn warnings(&self) -> Vec<String>;
 
     /// The circuit breakers, by group of methods.
+    fn breakers(&self) -> Vec<BreakerReport>;
+}
+
+/// Who moves liquidity between our channels. Beside the node, because not every node has one, and because it comes and goes.
+#[async_trait]
+pub trait Rebalancer: Send + Sync {
+    /// `None`: it is not there now.
+    async fn version(&self) -> Result<Option<String>, NodeError>;
+
+    /// All that it has under way, whoever asked for it.
+    async fn jobs(&self) -> Result<Vec<Job>, NodeError>;
+
+    /// What it has counted for a channel that is filled.
+    async fn tally(&self, channel: Scid) -> Result<Tally, NodeError>;
+
+    /// Begins a move. The one verb that must not be repeated: a second time is a second move.
+    async fn begin(&self, order: &MoveOrder) -> Result<(), NodeError>;
+
+    /// Ends all that is under way for a channel. Payments in flight end by themselves, later.
+    async fn stop(&self, channel: Scid) -> Result<(), NodeError>;
+
+    /// What the node's books say that went from the one channel to the other since then; `None`: it keeps none.
+    async fn booked(&self, from: ChannelId, to: ChannelId, since: Time) -> Result<Option<Booked>, NodeError>;
+
+    /// Are payments to ourselves under way?
+    async fn pending(&self) -> Result<bool, NodeError>;
+
+    /// The circuit breaker of these calls.
     fn breakers(&self) -> Vec<BreakerReport>;
 }
 
@@ -111,6 +141,7 @@ impl BreakerReport {
             "forwards" => "when it was asked for its forwards",
             "feerates" => "when it was asked for the price of block space",
             "fees" => "when it was told to change a fee",
+            "rebalancer" => "when its rebalancer was asked or told",
             group => group,
         };
         let error = self.last_error.as_deref().unwrap_or("no answer");
