@@ -17,6 +17,7 @@ mod notes;
 mod open;
 mod orphans;
 mod overrides;
+mod rebalances;
 mod reputation;
 mod rollups;
 mod transfers;
@@ -37,6 +38,7 @@ use crate::flow::DaySum;
 pub use history::{History, PastForward, PastPrice, ReadError};
 use memo::Memo;
 pub use open::{OpenError, peek};
+pub use rebalances::{MoveEnd, MoveRow, MoveState, MoveSums, NewMove};
 
 /// A handle; clones share one file.
 #[derive(Clone, Debug)]
