@@ -175,6 +175,7 @@ impl Timer {
         let interval = match self.job {
             Job::Flow => options.flow_interval,
             Job::Fees => options.fee_interval,
+            Job::Rebalance => options.rebalance_interval,
             // The other jobs read the list as well, so this one only makes up for what went wrong.
             Job::Sync => return self.asked,
         };
@@ -205,6 +206,7 @@ async fn timers(ops: &Arc<Ops>, pace: Pace, wake: &Notify) {
         Timer::new(Job::Sync, Some(start)),
         Timer::new(Job::Flow, Some(start + pace.secs(FIRST_FLOW_SECS as f64))),
         Timer::new(Job::Fees, None),
+        Timer::new(Job::Rebalance, None),
     ];
     loop {
         let now_in_force = options.borrow_and_update().clone();
@@ -227,14 +229,18 @@ async fn timers(ops: &Arc<Ops>, pace: Pace, wake: &Notify) {
     }
 }
 
-/// What one run brings about: a failed reading is tried again, the first fee cycle follows the first analysis.
-fn follow(timers: &mut [Timer; 3], ran: usize, ok: bool, pace: Pace) {
+/// What one run brings about: a failed reading is tried again, the first fee cycle follows the first analysis, and the first rebalance
+/// step the first fee cycle.
+fn follow(timers: &mut [Timer; 4], ran: usize, ok: bool, pace: Pace) {
     let now = Instant::now();
     if ran == 0 && !ok {
         timers[0].asked = Some(now + pace.secs(READ_AGAIN_SECS as f64));
     }
     if ran == 1 && timers[2].last.is_none() {
         timers[2].asked = Some(now);
+    }
+    if ran == 2 && timers[3].last.is_none() {
+        timers[3].asked = Some(now);
     }
 }
 
@@ -256,6 +262,7 @@ async fn step(ops: &Arc<Ops>, job: Job) -> bool {
             Job::Sync => own.sync().await.map(drop),
             Job::Flow => own.flow_cycle().await.map(drop),
             Job::Fees => own.fee_cycle().await.map(drop),
+            Job::Rebalance => own.rebalance_cycle().await.map(drop),
         }
     });
     let result = run.await.unwrap_or_else(|broken| Err(anyhow::anyhow!("the step broke off: {broken}")));
@@ -317,13 +324,15 @@ mod tests {
 
     #[test]
     fn a_failed_reading_is_tried_again_and_fees_follow_the_first_analysis() {
-        let mut timers = [Job::Sync, Job::Flow, Job::Fees].map(|job| Timer::new(job, None));
+        let mut timers = Job::ALL.map(|job| Timer::new(job, None));
         follow(&mut timers, 0, true, PACE);
         assert_eq!((timers[0].asked, timers[2].asked), (None, None));
         follow(&mut timers, 0, false, PACE);
         assert!(timers[0].asked.is_some());
         follow(&mut timers, 1, false, PACE);
-        assert!(timers[2].asked.is_some());
+        assert!(timers[2].asked.is_some() && timers[3].asked.is_none());
+        follow(&mut timers, 2, true, PACE);
+        assert!(timers[3].asked.is_some());
     }
 
     #[test]

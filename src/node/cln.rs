@@ -14,7 +14,7 @@ use super::cln_row::garbled;
 use super::{
     BreakerReport, ChannelName, FeeInForce, FeeOrder, ForwardIndex, ForwardPage, Node, NodeError, cln_wire as wire,
 };
-use crate::domain::{Channel, Clock, Feerate, Forward, Identity, Scid, SystemClock, Time};
+use crate::domain::{Channel, Clock, Feerate, Forward, Identity, Msat, Scid, SystemClock, Time};
 
 /// How long a whole listing of forwards serves, at a node that cannot list them by pages. Such a listing may be of tens of
 /// megabytes, and new forwards are heard of by notification anyway.
@@ -166,6 +166,10 @@ impl Node for CoreLightning {
 
     async fn feerate(&self) -> Result<Option<Feerate>, NodeError> {
         wire::feerate(&self.call("feerates", json!({"style": "perkb"})).await?)
+    }
+
+    async fn onchain(&self) -> Result<Option<Msat>, NodeError> {
+        wire::onchain(&self.call("listfunds", json!({})).await?).map(Some)
     }
 
     /// What is not named stays as it is, and the node keeps accepting the old fee for ten minutes after a raise: payments

@@ -10,7 +10,9 @@ use super::{
     BreakerReport, ChannelName, FeeInForce, FeeOrder, ForwardPage, Node, NodeError, Rebalancer,
     breaker::{Breaker, Pass},
 };
-use crate::domain::{Booked, Channel, ChannelId, Clock, Feerate, Forward, Identity, Job, MoveOrder, Scid, Tally, Time};
+use crate::domain::{
+    Booked, Channel, ChannelId, Clock, Feerate, Forward, Identity, Job, MoveOrder, Msat, Scid, Tally, Time,
+};
 
 /// How patient we are. Asked for anew at each call, so that a change of the options holds at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +101,10 @@ impl<N: Node> Node for Guarded<N> {
 
     async fn feerate(&self) -> Result<Option<Feerate>, NodeError> {
         self.guard(Group::Feerates, "feerate", self.node.feerate()).await
+    }
+
+    async fn onchain(&self) -> Result<Option<Msat>, NodeError> {
+        self.guard(Group::Info, "onchain", self.node.onchain()).await
     }
 
     async fn set_fee(&self, order: FeeOrder) -> Result<FeeInForce, NodeError> {

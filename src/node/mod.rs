@@ -32,6 +32,11 @@ pub trait Node: Send + Sync {
 
     async fn feerate(&self) -> Result<Option<Feerate>, NodeError>;
 
+    /// Confirmed outputs of the node's wallet that can be spent; `None`: this node does not tell.
+    async fn onchain(&self) -> Result<Option<Msat>, NodeError> {
+        Ok(None)
+    }
+
     /// Sets the outbound fee of one channel and answers what the node says is now in force.
     async fn set_fee(&self, order: FeeOrder) -> Result<FeeInForce, NodeError>;
 

@@ -10,6 +10,7 @@ pub enum Job {
     Sync,
     Flow,
     Fees,
+    Rebalance,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -26,13 +27,14 @@ pub struct JobReport {
 pub struct Jobs(Mutex<BTreeMap<Job, JobReport>>);
 
 impl Job {
-    pub const ALL: [Job; 3] = [Job::Sync, Job::Flow, Job::Fees];
+    pub const ALL: [Job; 4] = [Job::Sync, Job::Flow, Job::Fees, Job::Rebalance];
 
     pub fn name(self) -> &'static str {
         match self {
             Job::Sync => "sync",
             Job::Flow => "flow",
             Job::Fees => "fees",
+            Job::Rebalance => "rebalance",
         }
     }
 }

@@ -4,9 +4,11 @@ mod by_hand;
 mod fee_cycle;
 mod flow_cycle;
 mod jobs;
+mod moves;
 mod notice;
 mod plan;
 mod publish;
+mod rebalance_cycle;
 mod reports;
 mod settings;
 mod sync;
@@ -21,6 +23,7 @@ pub use by_hand::{OrderError, SetFeeAnswer, WakeAnswer};
 pub use fee_cycle::tuning;
 pub use jobs::{Job, JobReport, Jobs};
 pub use publish::FeeOutcome;
+pub use rebalance_cycle::{Begun, Cleared, HandOrder, Presence, RebalanceReport};
 pub use reports::{
     AnalysisReport, Breaker, ChannelReport, FeeDebugReport, FeeLine, FeeReport, StatusReport, below_target,
 };
@@ -30,14 +33,16 @@ pub use sync::SyncReport;
 use crate::domain::{ChannelId, Clock, Flow, Identity, NodeView, PeerId, Time};
 use crate::fees::{Memory, Plan};
 use crate::ledger::Ledger;
-pub use crate::ledger::LedgerCheck;
-use crate::node::Node;
+pub use crate::ledger::{LedgerCheck, MoveRow, MoveState};
+use crate::node::{Node, Rebalancer};
 use crate::options::Options;
 
 /// The one handle to everything: doors hold it as `Arc<Ops>`.
 pub struct Ops {
     pub(crate) identity: Identity,
     node: Arc<dyn Node>,
+    /// `None`: this node has nobody who moves liquidity.
+    rebalancer: Option<Arc<dyn Rebalancer>>,
     ledger: Ledger,
     clock: Arc<dyn Clock>,
     settings: Settings,
@@ -66,6 +71,8 @@ struct Sights {
     memories: Option<HashMap<PeerId, Memory>>,
     /// The last plan that a step has read or made.
     plan: Option<Arc<Plan>>,
+    /// The last rebalance step.
+    rebalance: Option<Arc<RebalanceReport>>,
     /// When the balances were last noted.
     holdings_noted: Option<Time>,
     /// The node's list of forwards has been read to its end.
@@ -107,7 +114,8 @@ impl Ops {
         settings: Settings,
     ) -> Ops {
         let (turn, reading) = (Mutex::new(()), Mutex::new(()));
-        Ops { identity, node, ledger, clock, settings, jobs: Jobs::default(), turn, reading, seen: Seen::default() }
+        let (jobs, seen) = (Jobs::default(), Seen::default());
+        Ops { identity, node, rebalancer: None, ledger, clock, settings, jobs, turn, reading, seen }
     }
 
     pub fn now(&self) -> Time {

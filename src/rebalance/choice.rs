@@ -120,6 +120,19 @@ pub(super) fn accepted(i: &RebalanceInputs, offers: Vec<Offer>, refused: &mut Ve
     moves
 }
 
+/// The best move toward one channel.
+pub(super) fn best_for(i: &RebalanceInputs, to: Scid) -> Result<Move, Refusal> {
+    let named = |candidate: &&Candidate| candidate.channel.scid == Some(to);
+    let unknown = || Refusal::unknown(to, Role::Fill);
+    let candidate = i.channels.iter().find(named).ok_or_else(unknown)?;
+    let fill = sides::fill(i, candidate, sides::usual_demand(i));
+    let fill = fill.map_err(|why| Refusal::of(candidate.channel, Role::Fill, why))?;
+    let drains = sides::drains(i, &mut Vec::new());
+    let mut refused = Vec::new();
+    let offers = offers(i, std::slice::from_ref(&fill), &drains, &mut refused);
+    accepted(i, offers, &mut refused).pop().ok_or_else(|| refused.pop().unwrap_or_else(unknown))
+}
+
 /// One move that an operator wants.
 pub(super) fn by_hand(i: &RebalanceInputs, wanted: &Wanted) -> Result<Move, Refusal> {
     let of = |scid: Scid, role: Role| {

@@ -1,7 +1,7 @@
 //! What to do next about a move that was begun: wait, stop it, or close its account. Pure: from our record, what the rebalancer says of
 //! the channel, and what the node's books say. A channel's balance is no witness: forwards move it as well.
 
-use crate::domain::{Booked, Job, MoveFailure, Msat, Sat, Tally, Time};
+use crate::domain::{Booked, Job, MoveFailure, Msat, Sat, Tally, Task, Time};
 
 /// A move that the ledger has not closed.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,11 +54,13 @@ pub fn next(open: &Open, seen: &Seen) -> Next {
     let active = seen.job.is_some_and(Job::is_active);
     let age_secs = (seen.now.0 - open.began.0) / 1000;
     if active && !whole {
-        return match () {
-            () if open.stopping.is_some() => Next::Wait,
+        return match open.stopping {
             // Somebody else's job for the same channel would be stopped with ours. Ours is bounded, and ends by itself.
-            () if seen.job.is_some_and(|job| job.standing) => Next::Wait,
-            () => stop(seen, age_secs).map_or(Next::Wait, Next::Stop),
+            _ if seen.job.is_some_and(|job| job.standing) => Next::Wait,
+            Some(_) if is_stopping(seen) => Next::Wait,
+            // We may have been interrupted before the rebalancer heard of it.
+            Some(why) => Next::Stop(why),
+            None => stop(seen, age_secs).map_or(Next::Wait, Next::Stop),
         };
     }
     let ended = whole || seen.job.is_some() || open.stopping.is_some() || come.successes + come.failures > 0;
@@ -72,8 +74,11 @@ pub fn next(open: &Open, seen: &Seen) -> Next {
     Next::Close(outcome(open, seen, &come))
 }
 
+fn is_stopping(seen: &Seen) -> bool {
+    seen.job.is_some_and(|job| job.tasks.contains(&Task::Stopping))
+}
+
 fn stop(seen: &Seen, age_secs: i64) -> Option<MoveFailure> {
-    use crate::domain::Task;
     let tasks = seen.job.map(|job| job.tasks.as_slice()).unwrap_or_default();
     if tasks.contains(&Task::NoRoutes) {
         Some(MoveFailure::NoRoute)

@@ -181,6 +181,11 @@ pub fn by_hand(i: &RebalanceInputs, wanted: &Wanted) -> Result<Move, Refusal> {
     choice::by_hand(i, wanted)
 }
 
+/// The best move that fills that channel, whatever others would be better.
+pub fn best_for(i: &RebalanceInputs, to: Scid) -> Result<Move, Refusal> {
+    choice::best_for(i, to)
+}
+
 /// What an operator asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wanted {

@@ -2,9 +2,12 @@
 
 mod analyze;
 mod args;
+mod clear_reservations;
 mod config;
 mod error;
 mod fee_debug;
+mod rebalance;
+mod rebalance_debug;
 mod set_fee;
 mod status;
 mod wake_all;
@@ -27,8 +30,17 @@ use crate::ops::{Ops, Settings};
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Every command. The plugin, the terminal and the manual read this table.
-pub const COMMANDS: &[Command] =
-    &[status::COMMAND, config::COMMAND, analyze::COMMAND, set_fee::COMMAND, fee_debug::COMMAND, wake_all::COMMAND];
+pub const COMMANDS: &[Command] = &[
+    status::COMMAND,
+    config::COMMAND,
+    analyze::COMMAND,
+    set_fee::COMMAND,
+    fee_debug::COMMAND,
+    wake_all::COMMAND,
+    rebalance::COMMAND,
+    rebalance_debug::COMMAND,
+    clear_reservations::COMMAND,
+];
 
 /// One row of the table.
 pub struct Command {

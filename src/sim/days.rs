@@ -113,12 +113,14 @@ async fn run_day(
                 fee_changes += fees.iter().filter(|outcome| outcome.kind == FeeOutcomeKind::Set).count() as u64;
             }
             Job::Flow => drop(ops.flow_cycle().await.with_context(|| format!("flow cycle at {at}"))?),
+            Job::Rebalance => drop(ops.rebalance_cycle().await.with_context(|| format!("rebalance step at {at}"))?),
             Job::Sync => drop(ops.sync().await.with_context(|| format!("sync at {at}"))?),
         }
         let options = ops.options().borrow().clone();
         let interval = match job {
             Job::Fees => options.fee_interval,
             Job::Flow => options.flow_interval,
+            Job::Rebalance => options.rebalance_interval,
             Job::Sync => SYNC_SECS,
         };
         timers.schedule(job, at, interval);

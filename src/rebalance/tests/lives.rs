@@ -77,6 +77,9 @@ fn what_leads_nowhere_is_stopped() {
     let told = Open { stopping: Some(MoveFailure::TimedOut), ..open() };
     let slow = job(&[Task::Stopping]);
     assert_eq!(next(&told, &Seen { now: NOW.plus_secs(99_999), ..seen(Some(&slow), tally(0, 0, 0, 0)) }), Next::Wait);
+    let deaf = job(&[Task::Rebalancing]);
+    let again = next(&told, &seen(Some(&deaf), tally(0, 0, 0, 0)));
+    assert_eq!(again, Next::Stop(MoveFailure::TimedOut), "it has not heard of it");
 }
 
 #[test]

@@ -100,3 +100,13 @@ fn the_best_come_first_and_each_peer_once() {
     let plan = scene.plan();
     assert!(plan.moves.is_empty() && matches!(scene.why(1), Reason::Budget { profit, .. } if profit > 0.0), "{plan}");
 }
+
+#[test]
+fn a_channel_that_is_asked_for_need_not_be_the_best() {
+    let scene = many();
+    let best = scene.with(|i| best_for(i, scid(3))).unwrap();
+    assert_eq!(best.to, ChannelId([3; 32]));
+    let refusal = scene.with(|i| best_for(i, scid(4))).unwrap_err();
+    assert!(matches!(refusal.why, Reason::NoRoom { .. }), "{refusal}");
+    assert_eq!(scene.with(|i| best_for(i, scid(99))).unwrap_err().why, Reason::Unknown);
+}
