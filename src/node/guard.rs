@@ -31,6 +31,7 @@ enum Group {
     Forwards,
     Feerates,
     Fees,
+    Funds,
     /// The plugin that moves liquidity has a life of its own.
     Rebalancer,
 }
@@ -104,7 +105,7 @@ impl<N: Node> Node for Guarded<N> {
     }
 
     async fn onchain(&self) -> Result<Option<Msat>, NodeError> {
-        self.guard(Group::Info, "onchain", self.node.onchain()).await
+        self.guard(Group::Funds, "onchain", self.node.onchain()).await
     }
 
     async fn set_fee(&self, order: FeeOrder) -> Result<FeeInForce, NodeError> {
@@ -187,8 +188,8 @@ impl<N> Drop for Attempt<'_, N> {
 }
 
 impl Group {
-    const ALL: [Group; 6] =
-        [Group::Info, Group::Channels, Group::Forwards, Group::Feerates, Group::Fees, Group::Rebalancer];
+    const ALL: [Group; 7] =
+        [Group::Info, Group::Channels, Group::Forwards, Group::Feerates, Group::Fees, Group::Funds, Group::Rebalancer];
 
     fn name(self) -> &'static str {
         match self {
@@ -197,6 +198,7 @@ impl Group {
             Group::Forwards => "forwards",
             Group::Feerates => "feerates",
             Group::Fees => "fees",
+            Group::Funds => "funds",
             Group::Rebalancer => "rebalancer",
         }
     }

@@ -146,6 +146,7 @@ impl BreakerReport {
             "forwards" => "when it was asked for its forwards",
             "feerates" => "when it was asked for the price of block space",
             "fees" => "when it was told to change a fee",
+            "funds" => "when it was asked for its funds",
             "rebalancer" => "when its rebalancer was asked or told",
             group => group,
         };

@@ -63,8 +63,8 @@ impl Rebalancer for Sling {
         let both = async { Ok((self.events(from).await?, self.events(to).await?)) };
         match both.await {
             Ok((from, to)) => wire::booked(&from, &to, since).map(Some),
-            // A node may run without its bookkeeper.
-            Err(NodeError::Unsupported { .. }) => Ok(None),
+            // A node may run without its bookkeeper, or with one that does not know the channel.
+            Err(NodeError::Unsupported { .. } | NodeError::Refused { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -157,15 +157,20 @@ impl World {
                 Next::Wait => {}
                 Next::Stop(why) => {
                     self.ledger.move_stopping(row.id, why).await.unwrap();
-                    if !interrupted {
-                        self.work[to].tasks = vec![if self.work[to].pending { Task::Stopping } else { Task::Stopped }];
-                    }
+                    self.stop(to, interrupted);
                 }
                 Next::Close(outcome) => {
                     assert!(outcome.spent <= row.new.reserved, "{outcome:?} of {row:?}");
                     self.ledger.close_move(row.id, &ended(self.now, outcome)).await.unwrap();
                 }
             }
+        }
+    }
+
+    fn stop(&mut self, to: usize, interrupted: bool) {
+        let work = &mut self.work[to];
+        if !interrupted {
+            work.tasks = vec![if work.pending { Task::Stopping } else { Task::Stopped }];
         }
     }
 

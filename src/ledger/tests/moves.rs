@@ -59,7 +59,7 @@ async fn a_reservation_is_settled_to_the_msat_and_the_rest_released() {
         stopping: Some(MoveFailure::TimedOut),
         ended: None,
     };
-    assert_eq!(open, [expected.clone()]);
+    assert_eq!(open, std::slice::from_ref(&expected));
     assert_eq!(ledger.move_sums(NOON).await.unwrap(), MoveSums { spent: Msat(0), reserved: Msat(300_153), open: 1 });
 
     let end = end(NOON.plus_secs(60), 3_012);
@@ -67,7 +67,7 @@ async fn a_reservation_is_settled_to_the_msat_and_the_rest_released() {
     assert!(!ledger.close_move(id, &MoveEnd { spent: Msat(99), ..end }).await.unwrap(), "only once");
     assert_eq!(balances(&ledger).await, [0, 0, 3_012, -3_012]);
     let closed = MoveRow { state: MoveState::Closed, ended: Some(end), ..expected };
-    assert_eq!(ledger.closed_moves(NOON).await.unwrap(), [closed.clone()]);
+    assert_eq!(ledger.closed_moves(NOON).await.unwrap(), std::slice::from_ref(&closed));
     assert_eq!(ledger.recent_moves(5).await.unwrap(), [closed]);
     assert_eq!(ledger.open_moves().await.unwrap(), []);
     let sums = |since| ledger.move_sums(since);
