@@ -104,15 +104,15 @@ impl MoveFailure {
 }
 
 impl Task {
-    /// May money still leave by it?
-    pub fn is_active(&self) -> bool {
+    fn is_at_work(&self) -> bool {
         !matches!(self, Task::NotStarted | Task::Balanced | Task::Stopped)
     }
 }
 
 impl Job {
+    /// May money still leave by it? What was ordered once starts by itself; a standing job that has not started waits for its owner.
     pub fn is_active(&self) -> bool {
-        self.tasks.iter().any(Task::is_active)
+        self.tasks.iter().any(|task| task.is_at_work() || *task == Task::NotStarted && !self.standing)
     }
 }
 

@@ -53,13 +53,15 @@ pub fn next(open: &Open, seen: &Seen) -> Next {
     let whole = come.moved >= open.amount;
     let active = seen.job.is_some_and(Job::is_active);
     let age_secs = (seen.now.0 - open.began.0) / 1000;
-    if active && !whole {
+    // Also when all seems to have come: somebody else may have filled the same channel meanwhile, and ours is still to come.
+    if active {
         return match open.stopping {
             // Somebody else's job for the same channel would be stopped with ours. Ours is bounded, and ends by itself.
             _ if seen.job.is_some_and(|job| job.standing) => Next::Wait,
             Some(_) if is_stopping(seen) => Next::Wait,
             // We may have been interrupted before the rebalancer heard of it.
             Some(why) => Next::Stop(why),
+            None if whole && age_secs <= seen.timeout_secs => Next::Wait,
             None => stop(seen, age_secs).map_or(Next::Wait, Next::Stop),
         };
     }

@@ -66,6 +66,8 @@ fn what_leads_nowhere_is_stopped() {
         (Task::NoCheapRoute, 900, Next::Stop(MoveFailure::TooDear)),
         (Task::NoRoutes, 900, Next::Stop(MoveFailure::NoRoute)),
         (Task::Stopping, 900, Next::Wait),
+        (Task::NotStarted, 5, Next::Wait),
+        (Task::NotStarted, 7201, Next::Stop(MoveFailure::TimedOut)),
     ] {
         let job = job(std::slice::from_ref(&task));
         let seen = Seen { now: NOW.plus_secs(age), ..seen(Some(&job), tally(0, 0, 0, 0)) };
@@ -80,6 +82,14 @@ fn what_leads_nowhere_is_stopped() {
     let deaf = job(&[Task::Rebalancing]);
     let again = next(&told, &seen(Some(&deaf), tally(0, 0, 0, 0)));
     assert_eq!(again, Next::Stop(MoveFailure::TimedOut), "it has not heard of it");
+}
+
+#[test]
+fn what_is_at_work_is_not_over_whatever_was_counted() {
+    let job = job(&[Task::Rebalancing]);
+    assert_eq!(next(&open(), &seen(Some(&job), tally(150_000, 3, 3, 0))), Next::Wait);
+    let theirs = Job { standing: true, ..self::job(&[Task::Balanced, Task::NotStarted]) };
+    assert!(matches!(next(&open(), &seen(Some(&theirs), tally(150_000, 3, 3, 0))), Next::Close(_)));
 }
 
 #[test]
