@@ -151,7 +151,14 @@ class RealNode(Node):
         return next((c["fee_per_millionth"] for c in seen if c["source"] == ours), None)
 
     def log(self):
+        self.middle.daemon.logs_catchup()
         return "\n".join(self.middle.daemon.logs)
+
+
+def heard(node, method):
+    """What a neighbour that is played was told."""
+    told = node.rpc.call("played-heard" if LIGHTNINGD else "sim-neighbours")["heard"]
+    return [h["params"] for h in told if h["method"] == method]
 
 
 if LIGHTNINGD:

@@ -127,7 +127,8 @@ def test_no_hooks_and_the_right_subscriptions():
 
 def test_the_node_has_every_command_while_the_plugin_runs(node):
     commands = {"revenue-status", "revenue-config", "revenue-analyze", "revenue-set-fee", "revenue-fee-debug",
-                "revenue-wake-all"}
+                "revenue-wake-all", "revenue-policy", "revenue-ignore", "revenue-unignore", "revenue-list-ignored",
+                "revenue-clboss-status", "revenue-remanage"}
 
     def known():
         return commands & {h["command"].split()[0] for h in node.rpc.help()["help"]}

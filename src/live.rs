@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
-use crate::domain::{ChannelState, Forward};
+use crate::domain::{ChannelState, Forward, Time};
 use crate::node::{NodeError, NodeEvent, cln_wire};
 use crate::ops::{Job, Ops};
 use crate::options::Options;
@@ -26,6 +26,10 @@ const READ_AGAIN_SECS: u64 = 60;
 /// Least time between two fee cycles that channel events asked for, and how long the first one waits for more of them.
 const BETWEEN_ASKED_SECS: u64 = 60;
 const ASKED_SECS: u64 = 2;
+/// Between two looks at whether the rule file has changed.
+const RULES_LOOK_SECS: f64 = 15.0;
+/// A policy that will end is looked at this often, should the clock be set meanwhile.
+const LONGEST_WAIT_HOURS: f64 = 1.0;
 /// Each wait is shorter or longer by up to this part of it, so that nodes do not act in step.
 const JITTER: f64 = 0.2;
 
@@ -116,6 +120,7 @@ pub async fn run(ops: Arc<Ops>, pace: Pace, events: mpsc::Receiver<Event>) {
     tokio::select! {
         () = notices(&ops, events, &wake) => {}
         () = timers(&ops, pace, &wake) => {}
+        () = watch_rules(&ops, pace, &wake) => {}
     }
 }
 
@@ -125,15 +130,19 @@ pub async fn last_words() {
 }
 
 /// The one task that takes events to the ledger, many at a time.
-async fn notices(ops: &Ops, mut events: mpsc::Receiver<Event>, wake: &Notify) {
+async fn notices(ops: &Arc<Ops>, mut events: mpsc::Receiver<Event>, wake: &Notify) {
     let mut batch = Vec::with_capacity(BATCH);
     while events.recv_many(&mut batch, BATCH).await > 0 {
         let mut forwards = Vec::with_capacity(batch.len());
         for event in batch.drain(..) {
             match event {
                 Event::Forward(forward) => forwards.push(forward),
-                Event::Channel(event) if asks_for_fees(&event) => wake.notify_one(),
-                Event::Channel(_) => {}
+                Event::Channel(event) => {
+                    if asks_for_fees(&event) {
+                        wake.notify_one();
+                    }
+                    tell_hive(ops, event);
+                }
             }
         }
         if forwards.is_empty() {
@@ -141,6 +150,26 @@ async fn notices(ops: &Ops, mut events: mpsc::Receiver<Event>, wake: &Notify) {
         }
         if let Err(error) = ops.forwards_noticed(&forwards).await {
             tracing::warn!("{} forwards wait for the node's list to be read again: {error:#}", forwards.len());
+        }
+    }
+}
+
+/// Nobody waits for cl-hive.
+fn tell_hive(ops: &Arc<Ops>, event: NodeEvent) {
+    let own = ops.clone();
+    tokio::spawn(async move {
+        if let Err(error) = own.tell_hive(&event).await {
+            tracing::warn!("cl-hive does not know of what happened to a channel: {error:#}");
+        }
+    });
+}
+
+/// A rule file that has changed is obeyed soon, not at the next cycle.
+async fn watch_rules(ops: &Ops, pace: Pace, wake: &Notify) {
+    loop {
+        wait(pace.secs(RULES_LOOK_SECS)).await;
+        if ops.rules_have_changed() {
+            wake.notify_one();
         }
     }
 }
@@ -176,8 +205,8 @@ impl Timer {
             Job::Flow => options.flow_interval,
             Job::Fees => options.fee_interval,
             Job::Rebalance => options.rebalance_interval,
-            // The other jobs read the list as well, so this one only makes up for what went wrong.
-            Job::Sync => return self.asked,
+            // The other jobs read the list as well, so this one only makes up for what went wrong; policies end at a moment of their own.
+            Job::Sync | Job::Policies => return self.asked,
         };
         let regular = self.last.map(|last| last + pace.secs(interval as f64 * self.jitter));
         self.asked.into_iter().chain(regular).min()
@@ -187,6 +216,15 @@ impl Timer {
         self.last = Some(at);
         self.asked = None;
         self.jitter = dice.random_range(1.0 - JITTER..=1.0 + JITTER);
+    }
+
+    /// A moment on the machine's clock. What is over is due now, but not again and again if it cannot be done.
+    fn until(&self, at: Time, now: Time, pace: Pace) -> Instant {
+        let wait = pace.secs(at.hours_since(now).clamp(0.0, LONGEST_WAIT_HOURS) * 3600.0);
+        match self.last.filter(|_| at <= now) {
+            Some(last) => Instant::now().max(last + pace.secs(BETWEEN_ASKED_SECS as f64)),
+            None => Instant::now() + wait,
+        }
     }
 
     /// Asked by events: soon, and not more than once in a while.
@@ -206,10 +244,19 @@ async fn timers(ops: &Arc<Ops>, pace: Pace, wake: &Notify) {
         Timer::new(Job::Sync, Some(start)),
         Timer::new(Job::Flow, Some(start + pace.secs(FIRST_FLOW_SECS as f64))),
         Timer::new(Job::Fees, None),
+        Timer::new(Job::Policies, None),
         Timer::new(Job::Rebalance, None),
     ];
+    let mut expiry = ops.next_expiry();
     loop {
         let now_in_force = options.borrow_and_update().clone();
+        let ends = *expiry.borrow_and_update();
+        timers[3].asked = ends.map(|at| timers[3].until(at, ops.now(), pace));
+        if ops.has_unapplied() {
+            // A step that failed has left them waiting, or one is under way that will decide them.
+            let soon = Instant::now() + pace.secs(READ_AGAIN_SECS as f64);
+            timers[3].asked = Some(timers[3].asked.map_or(soon, |at| at.min(soon)));
+        }
         schedule(ops, &timers, &now_in_force, pace);
         let due = |timer: &Timer| timer.due(&now_in_force, pace);
         let next = (0..timers.len()).filter_map(|at| due(&timers[at]).map(|when| (when, at))).min();
@@ -225,13 +272,14 @@ async fn timers(ops: &Arc<Ops>, pace: Pace, wake: &Notify) {
             }
             () = wake.notified() => timers[2].ask(Instant::now(), pace),
             _ = options.changed() => {}
+            Ok(()) = expiry.changed() => {}
         }
     }
 }
 
 /// What one run brings about: a failed reading is tried again, the first fee cycle follows the first analysis, and the first rebalance
 /// step the first fee cycle.
-fn follow(timers: &mut [Timer; 4], ran: usize, ok: bool, pace: Pace) {
+fn follow(timers: &mut [Timer; 5], ran: usize, ok: bool, pace: Pace) {
     let now = Instant::now();
     if ran == 0 && !ok {
         timers[0].asked = Some(now + pace.secs(READ_AGAIN_SECS as f64));
@@ -239,8 +287,8 @@ fn follow(timers: &mut [Timer; 4], ran: usize, ok: bool, pace: Pace) {
     if ran == 1 && timers[2].last.is_none() {
         timers[2].asked = Some(now);
     }
-    if ran == 2 && timers[3].last.is_none() {
-        timers[3].asked = Some(now);
+    if ran == 2 && timers[4].last.is_none() {
+        timers[4].asked = Some(now);
     }
 }
 
@@ -263,6 +311,7 @@ async fn step(ops: &Arc<Ops>, job: Job) -> bool {
             Job::Flow => own.flow_cycle().await.map(drop),
             Job::Fees => own.fee_cycle().await.map(drop),
             Job::Rebalance => own.rebalance_cycle().await.map(drop),
+            Job::Policies => own.end_policies().await.map(drop),
         }
     });
     let result = run.await.unwrap_or_else(|broken| Err(anyhow::anyhow!("the step broke off: {broken}")));

@@ -137,7 +137,8 @@ options! {
     Live min_wallet_reserve: u64 = "1000000", Whole(0, 100_000_000), "Sats (on-chain and outbound) below which nothing is rebalanced.";
     Live proportional_budget: bool = "true", Switch, "Let the budget grow with the revenue of the last 24 hours.", was "enable_proportional_budget";
     Live proportional_budget_pct: f64 = "0.30", SHARE, "Share of the last 24 hours' revenue that rebalancing may spend.";
-    Live clboss_enabled: bool = "true", Switch, "Take the fees of the channels we price out of CLBoss's hands.", later "CLBoss support";
+    Live clboss_enabled: bool = "true", Switch, "Take the fees of the channels we price out of CLBoss's hands.";
+    Live policy_file: String = "none", Path, "File of rules for channels, in charge-lnd's syntax (docs/policy-files.md), or `none`. `~` is the home directory. Reread when it changes.";
     Live htlc_congestion_threshold: f64 = "0.8", SHARE, "Share of a channel's outgoing payment slots in use above which its fee is driven up.";
     Live enable_reputation: bool = "true", Switch, "Weigh demand by how often the incoming peer's payments succeed.";
     Live reputation_decay: f64 = "0.98", SHARE, "What is left of a peer's record after each flow analysis.";
@@ -147,9 +148,9 @@ options! {
     Live vegas_decay: f64 = "0.85", SHARE, "What is left of the reflex's intensity after 30 minutes.", was "vegas_decay_rate";
     Live scarcity_pricing: bool = "true", Switch, "Raise the fee of channels that run out of local balance.", was "enable_scarcity_pricing";
     Live scarcity_threshold: f64 = "0.35", SHARE, "Share of local balance below which scarcity pricing begins.";
-    Live hive_fee_ppm: u32 = "0", Whole(0, 100_000), "Outbound fee rate (ppm) toward peers with the hive policy.", later "policies";
+    Live hive_fee_ppm: u32 = "0", Whole(0, 100_000), "Outbound fee rate (ppm) toward peers with the strategy `hive`, also outside the limits.";
     Live hive_rebalance_tolerance: u64 = "50", Whole(0, 100_000), "Sats that a rebalance toward a hive peer may lose.";
-    Live hive_enabled: String = "auto", Word(&["auto", "true", "false"]), "Whether to talk to cl-hive; `auto`: when it is there.", later "cl-hive support";
+    Live hive_enabled: String = "auto", Word(&["auto", "true", "false"]), "Whether to tell cl-hive of channels that are opened and closed; `auto`: when it is there; `true`: and warn if it is not.";
     Live rpc_timeout_seconds: u64 = "15", Whole(1, 300), "Seconds after which a call to the node is given up.";
     Live rpc_circuit_breaker_seconds: u64 = "60", Whole(0, 3600), "Seconds that a group of calls rests after a timeout, before one of them is tried again.";
     Live reservation_timeout_hours: u64 = "4", Whole(1, 24), "Hours after which a budget reservation without a running job is released.";
@@ -393,7 +394,9 @@ pub fn manual() -> String {
          A later `setconfig` removes the value that `revenue-config set` had kept. `revenue-config list` says which won;\n\
          a configured value that equals the default counts as the default.\n\n\
          Use `setconfig` only if `plugin=` is in the node's configuration: Core Lightning keeps the value in a file of its own,\n\
-         and refuses to start with an option whose plugin it does not start. `transient=true` keeps nothing.\n\n\
+         and refuses to start with an option whose plugin it does not start. `transient=true` keeps nothing. And Core Lightning v26.06.6 falls\n\
+         over (signal 11) if an option was set with `setconfig`, its plugin was stopped, and then *another* plugin is started: start\n\
+         this one again first, or use `revenue-config set`.\n\n\
          Changes: **start**: in the node's configuration only, takes effect when the plugin starts. **node**: also with\n\
          `setconfig`. **live**: also with `revenue-config`; takes effect at the next step. **tune**: with `revenue-config` only.\n\n\
          Options marked *not in use yet* are accepted and checked, and do nothing until the feature that they belong to exists.\n\n\

@@ -144,7 +144,7 @@ struct Wiring {
     settings: Settings,
     path: PathBuf,
     rpc_path: PathBuf,
-    node: Arc<dyn Node>,
+    node: Arc<Guarded<CoreLightning>>,
     rebalancer: Arc<dyn Rebalancer>,
     clock: Arc<dyn Clock>,
     pace: Pace,
@@ -243,8 +243,13 @@ async fn open(wiring: &Wiring, stage: &watch::Sender<Stage>) -> Result<Ops, Trou
         _ => Trouble::Lasting(error),
     })?;
     let ops = Ops::new(identity, wiring.node.clone(), ledger, wiring.clock.clone(), wiring.settings.clone())
-        .with_rebalancer(wiring.rebalancer.clone());
-    match ops.load_overrides().await.context("reading the options that the ledger keeps") {
+        .with_rebalancer(wiring.rebalancer.clone())
+        .beside(wiring.node.clone());
+    let loaded = async {
+        ops.load_overrides().await.context("reading the options that the ledger keeps")?;
+        ops.load_policies().await
+    };
+    match loaded.await {
         Ok(()) => Ok(ops),
         Err(error) => {
             ops.close().await;

@@ -39,7 +39,7 @@ fn unknown_parameter(name: &str) -> Answer {
 }
 
 fn order(base: Option<Msat>) -> FeeOrder {
-    FeeOrder { channel: SPLICED.parse().unwrap(), ppm: Ppm(256), base }
+    FeeOrder { base, ..FeeOrder::rate(SPLICED.parse().unwrap(), Ppm(256)) }
 }
 
 /// The node of the recordings, that also takes orders.
@@ -352,7 +352,7 @@ async fn without_a_rest_every_call_is_made() {
     }
     assert!(node.breakers().iter().all(|b| b.state == "closed"));
     let id: ChannelId = SPLICED.parse().unwrap();
-    let error = node.set_fee(FeeOrder { channel: id, ppm: Ppm(1), base: None }).await.unwrap_err();
+    let error = node.set_fee(FeeOrder::rate(id, Ppm(1))).await.unwrap_err();
     assert!(matches!(error, NodeError::Unreachable { .. }));
 }
 

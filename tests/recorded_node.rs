@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use cl_revenue_ops::domain::{
-    Channel, ChannelState, FeePolicy, Feerate, Forward, ForwardKey, ForwardStatus, Msat, Ppm, Scid, Side, Time,
+    Channel, ChannelState, FeePolicy, Feerate, Forward, ForwardKey, ForwardStatus, Graph, Msat, Ppm, Sat, Scid, Side,
+    Time,
 };
-use cl_revenue_ops::node::{NodeError, NodeEvent, cln_wire};
+use cl_revenue_ops::node::{NodeError, NodeEvent, cln_graph, cln_wire};
 use serde_json::{Value, json};
 
 fn data() -> PathBuf {
@@ -202,6 +203,39 @@ fn the_largest_amount_there_is_survives() {
     assert_eq!(cln_wire::channels(&answer).unwrap()[0].sent, Some(Msat(u64::MAX)));
 }
 
+#[test]
+fn the_chain_is_as_high_as_it_says_and_its_feerates_are_in_sat_per_vbyte() {
+    let chain = cln_graph::chain(&recorded("getinfo.json"), &recorded("feerates_perkb.json")).unwrap();
+    assert_eq!((chain.height, chain.synced), (262, true));
+    let told: Vec<_> = chain.feerates.iter().map(|e| (e.blocks, e.sat_per_vb)).collect();
+    assert_eq!(told, [(2, 1.012), (6, 1.012), (12, 1.012), (100, 1.012)]);
+    let mut behind = recorded("getinfo.json");
+    behind["warning_lightningd_sync"] = json!("Still loading latest blocks from bitcoind.");
+    assert!(!cln_graph::chain(&behind, &recorded("feerates_perkb.json")).unwrap().synced);
+}
+
+#[test]
+fn a_peer_in_the_graph_has_a_name_and_each_channel_once() {
+    let (nodes, from) = (recorded("listnodes_one.json"), recorded("listchannels_source.json"));
+    // The recorded listing is of one source; as destination the same channels show from the other side.
+    let peer = cln_graph::peer(&nodes, &from, &from).unwrap();
+    let rows = from["channels"].as_array().unwrap();
+    let capacity = rows.iter().map(|row| row["amount_msat"].as_u64().unwrap() / 1000).sum();
+    assert_eq!(peer.alias.as_deref(), Some("REAL-C"));
+    let channels = u32::try_from(rows.len()).unwrap();
+    assert_eq!(peer.graph, Graph::Known { channels, capacity: Sat(capacity) });
+    let nobody = json!({"channels": []});
+    let missing = cln_graph::peer(&json!({"nodes": []}), &nobody, &nobody).unwrap();
+    assert_eq!((missing.alias, missing.graph), (None, Graph::Missing));
+}
+
+#[test]
+fn an_opening_costs_what_the_first_transaction_did_and_a_splice_is_none() {
+    let cost = |file: &str| cln_graph::opening_cost(&recorded(&format!("bkpr/{file}"))).unwrap();
+    assert_eq!(cost("listaccountevents_splice_channel.json"), Some(Msat(166_000)));
+    assert_eq!(cost("listaccountevents_remote_opened.json"), None);
+}
+
 /// What a node from before v23.08 would have sent for the same channels and forwards.
 fn aged(mut answer: Value) -> Value {
     fn age(value: &mut Value) {
@@ -230,7 +264,7 @@ fn an_old_node_tells_the_same_but_for_what_it_does_not_know() {
     let old = aged(recorded("listpeerchannels.json"));
     assert!(cln_wire::hides_peer_fees(&old));
     let mut expected = channels("listpeerchannels.json");
-    expected.iter_mut().for_each(|c| c.theirs = None);
+    expected.iter_mut().for_each(|c| (c.theirs, c.bounds.reestablished) = (None, None));
     assert_eq!(cln_wire::channels(&old).unwrap(), expected);
 
     let mut expected = forwards("listforwards/index_only.json");

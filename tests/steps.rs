@@ -6,6 +6,10 @@
 mod moves;
 #[path = "steps/plans.rs"]
 mod plans;
+#[path = "steps/policies.rs"]
+mod policies;
+#[path = "steps/rules.rs"]
+mod rules;
 #[path = "steps/silence.rs"]
 mod silence;
 mod stage;

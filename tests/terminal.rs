@@ -1,4 +1,5 @@
 //! The program as a person at a terminal has it.
+#![expect(clippy::unwrap_used, reason = "a program that cannot be started is no test")]
 
 use std::process::{Command, Stdio};
 
@@ -15,4 +16,40 @@ fn a_reader_who_has_left_is_no_failure() {
         let said = String::from_utf8_lossy(&ended.stderr);
         assert!(ended.status.success() && !said.contains("panicked"), "{order:?}: {said}");
     }
+}
+
+fn program(order: &[&str]) -> (bool, String, String) {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_cl-revenue-ops"));
+    let ended = program.args(order).env_remove("LIGHTNINGD_PLUGIN").output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (ended.status.success(), text(&ended.stdout), text(&ended.stderr))
+}
+
+#[test]
+fn rules_are_made_checked_and_tried_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (rules, wrong, node) = (path("rules.conf"), path("wrong.conf"), path("node.json"));
+    assert!(program(&["policy", "generate-config", &rules]).0);
+    let (again, _, why) = program(&["policy", "generate-config", &rules]);
+    assert!(!again && why.contains("File exists"), "{why}");
+    let (fine, said, _) = program(&["policy", "check", &rules]);
+    assert!(fine && said.ends_with("5 sections, 0 errors, 0 warnings: can be applied\n"), "{said}");
+
+    std::fs::write(&wrong, "[a]\nstrategy = static\nfee_pmm = 5\n").unwrap();
+    let (fine, said, _) = program(&["policy", "check", &wrong]);
+    assert!(!fine && said.contains("wrong.conf:3: error: [a] fee_pmm is no key; did you mean 'fee_ppm'?"), "{said}");
+
+    let goldens = include_str!("data/policy/policy-goldens.json");
+    let goldens: serde_json::Value = serde_json::from_str(goldens).unwrap();
+    std::fs::write(&node, goldens["fixture"].to_string()).unwrap();
+    let (fine, said, why) = program(&["policy", "test-channel", &rules, "840001x2x0", "--snapshot", &node]);
+    assert!(fine && said.contains("[new] line 22: no, chan.max_age_days = 14, and here it is 69."), "{said}{why}");
+    assert!(said.contains("[drained] line 28: matches and decides"), "{said}");
+    assert!(said.contains("100 ➜ 1500"), "{said}");
+    let (_, said, _) = program(&["policy", "test-channel", &rules, "840001x2x0", "--snapshot", &node, "--json"]);
+    let told: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((&told["section"], &told["update"]["terms"]["ppm"]), (&"drained".into(), &1500.into()));
+    let (fine, _, why) = program(&["policy", "test-channel", &rules, "1x2x3", "--snapshot", &node]);
+    assert!(!fine && why.contains("the snapshot has no channel 1x2x3"), "{why}");
 }

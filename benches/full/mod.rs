@@ -7,7 +7,10 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
-use super::domain::{Channel, ChannelName, Feerate, Forward, ForwardIndex, Identity, ManualClock, Msat, Scid, Time};
+use super::domain::{
+    Chain, Channel, ChannelId, ChannelName, Feerate, Forward, ForwardIndex, GraphPeer, Identity, ManualClock, Msat,
+    PeerId, Scid, Time,
+};
 use super::ledger::Ledger;
 use super::node::{BreakerReport, FeeInForce, FeeOrder, ForwardPage, Node, NodeError};
 use super::ops::{Ops, Settings};
@@ -80,11 +83,23 @@ impl Node for Instantly {
         Ok(Some(Feerate { sat_per_kvb: 5_000 }))
     }
 
+    async fn chain(&self) -> Result<Chain, NodeError> {
+        Ok(Chain { height: 850_000, synced: true, feerates: Vec::new() })
+    }
+
+    async fn peer_in_graph(&self, _: PeerId) -> Result<GraphPeer, NodeError> {
+        Ok(GraphPeer::default())
+    }
+
+    async fn opening_cost(&self, _: ChannelId) -> Result<Option<Msat>, NodeError> {
+        Ok(None)
+    }
+
     async fn set_fee(&self, order: FeeOrder) -> Result<FeeInForce, NodeError> {
         let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
         let channel = channels.iter_mut().find(|channel| channel.channel_id == order.channel).expect("it is ours");
         channel.ours.ppm = order.ppm;
-        Ok(FeeInForce { ppm: order.ppm, base: Msat(0) })
+        Ok(FeeInForce { ppm: order.ppm, base: Msat(0), htlc_min: None, htlc_max: None })
     }
 
     fn warnings(&self) -> Vec<String> {

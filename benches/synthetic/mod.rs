@@ -117,5 +117,6 @@ pub(super) fn channel(n: u32) -> Channel {
         ours: FeePolicy { base: Msat(0), ppm: Ppm(200), htlc_min: None, htlc_max: None },
         theirs: None,
         sent: None,
+        bounds: Default::default(),
     }
 }

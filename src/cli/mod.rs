@@ -7,6 +7,7 @@ mod demo;
 mod draw;
 mod graph_tape;
 mod plot;
+mod policy;
 mod simnode;
 mod simulate;
 mod tune;
@@ -34,6 +35,9 @@ enum Order {
     Simnode(simnode::Args),
     /// Play your own forwards, from the plugin's ledger, under other ways to price.
     Backtest(backtest::Args),
+    /// Check rule files, and try them on.
+    #[command(subcommand)]
+    Policy(policy::Order),
     /// Play ways to price against each other and against an oracle.
     #[command(subcommand)]
     Simulate(simulate::Order),
@@ -46,6 +50,7 @@ pub async fn run() -> ExitCode {
         Order::Simnode(args) => simnode::run(args).await,
         Order::Backtest(args) => backtest::run(args).await,
         Order::Simulate(order) => simulate::run(order),
+        Order::Policy(order) => policy::run(order),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

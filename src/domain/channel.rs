@@ -32,6 +32,20 @@ pub struct Channel {
     pub theirs: Option<FeePolicy>,
     /// All that ever went out by this channel, own payments included.
     pub sent: Option<Msat>,
+    pub bounds: Bounds,
+}
+
+/// What binds payments by a channel, besides fees; only rules ask for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bounds {
+    /// Have both sides taken the channel up again since they are connected?
+    pub reestablished: Option<bool>,
+    /// The lowest height at which a payment in flight expires.
+    pub next_expiry: Option<u32>,
+    /// What the peer has to keep, and so can never send us.
+    pub reserve: Option<Msat>,
+    /// The peer takes no more in flight.
+    pub most_pending: Option<Msat>,
 }
 
 /// Which channel a short channel id means.
@@ -70,6 +84,11 @@ impl Channel {
     /// Can a fee be set and earned here?
     pub fn routes(&self) -> bool {
         self.scid.is_some() && matches!(self.state, ChannelState::Normal | ChannelState::AwaitingSplice)
+    }
+
+    /// Connected, and both sides ready to forward.
+    pub fn is_active(&self) -> bool {
+        self.connected && self.bounds.reestablished != Some(false) && self.state == ChannelState::Normal
     }
 
     /// Share of the capacity that is ours.

@@ -1,6 +1,7 @@
 //! The words of the house: data and arithmetic. No async, no I/O, no foreign formats.
 
 pub mod channel;
+pub mod facts;
 pub mod flow;
 pub mod forward;
 pub mod ids;
@@ -10,7 +11,10 @@ pub mod time;
 pub mod units;
 pub mod view;
 
-pub use channel::{Channel, ChannelName, ChannelState, FeePolicy, Side};
+pub use channel::{Bounds, Channel, ChannelName, ChannelState, FeePolicy, Side};
+pub use facts::{
+    Activity, Chain, Costs, Estimate, Facts, Graph, GraphPeer, NodeFacts, OurTerms, Shared, TheirTerms, Together, Week,
+};
 pub use flow::{Flow, FlowClass};
 pub use forward::{Forward, ForwardIndex, ForwardKey, ForwardStatus};
 pub use ids::{ChannelId, PeerId, Scid};

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Msat, Ppm};
+use super::{FeePolicy, Msat, Ppm};
 
 /// One channel's policy, from whatever sources: nothing downstream knows where a rule came from, except by the trail.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -18,6 +18,68 @@ pub struct Policy {
     pub tags: BTreeSet<String>,
     /// Which source decided each member, in the order in which they spoke.
     pub trail: Vec<Ruling>,
+}
+
+static CONTROLLER: Policy = Policy {
+    pricing: Pricing::Controller,
+    terms: Terms {
+        ppm: None,
+        base: None,
+        inbound_ppm: None,
+        inbound_base_msat: None,
+        htlc_min: None,
+        htlc_max: None,
+        time_lock_delta: None,
+        disabled: None,
+    },
+    rebalance: RebalanceMode::Enabled,
+    limits: Limits { min: None, max: None, max_step: None, multiplier_min: None, multiplier_max: None },
+    tags: BTreeSet::new(),
+    trail: Vec::new(),
+};
+
+impl Policy {
+    /// What holds where nobody said anything: the controller, within the node's limits.
+    pub fn controller() -> &'static Policy {
+        &CONTROLLER
+    }
+
+    /// The rate to be in force, if it is not for the controller to find.
+    pub fn exact(&self) -> Option<Ppm> {
+        self.terms.ppm.filter(|_| self.pricing == Pricing::Exact)
+    }
+
+    /// Does the fee controller find the rate?
+    pub fn is_controlled(&self) -> bool {
+        matches!(self.pricing, Pricing::Controller | Pricing::ControllerFrom(_))
+    }
+
+    /// Is the channel left alone only because the rules could not be asked?
+    pub fn is_unheard(&self) -> bool {
+        self.pricing == Pricing::Untouched
+            && self.trail.iter().any(|ruling| matches!(ruling.source, Source::Unusable | Source::Blind))
+    }
+
+    /// Is a rate set here, by whatever rule?
+    pub fn is_priced(&self) -> bool {
+        match self.pricing {
+            Pricing::Controller | Pricing::ControllerFrom(_) => true,
+            Pricing::Exact => self.terms.ppm.is_some(),
+            Pricing::Untouched => false,
+        }
+    }
+
+    /// Does the peer belong to our hive?
+    pub fn is_hive(&self) -> bool {
+        let strategy = self.trail.iter().rev().find(|ruling| ruling.member == "strategy");
+        strategy.is_some_and(|ruling| ruling.value == "hive")
+    }
+
+    /// Who decided a member, in words.
+    pub fn by(&self, member: &str) -> String {
+        let ruling = self.trail.iter().rev().find(|ruling| ruling.member == member);
+        ruling.map_or(Source::Default, |ruling| ruling.source.clone()).to_string()
+    }
 }
 
 /// Who finds the outbound fee rate.
@@ -47,6 +109,32 @@ pub struct Terms {
     pub time_lock_delta: Option<u32>,
     /// Only LND can be told so.
     pub disabled: Option<bool>,
+}
+
+impl Terms {
+    /// What of it is not in force yet, besides the rate.
+    pub fn news(&self, ours: &FeePolicy) -> Terms {
+        Terms {
+            base: self.base.filter(|base| *base != ours.base),
+            htlc_min: self.htlc_min.filter(|least| Some(*least) != ours.htlc_min),
+            htlc_max: self.htlc_max.filter(|most| Some(*most) != ours.htlc_max),
+            ..Terms::default()
+        }
+    }
+
+    /// The same without bounds of payments that were told just so before.
+    pub fn without(self, told: Option<&Terms>) -> Terms {
+        let Some(told) = told else { return self };
+        let news = |wanted: Option<Msat>, before: Option<Msat>| wanted.filter(|_| wanted != before);
+        Terms { htlc_min: news(self.htlc_min, told.htlc_min), htlc_max: news(self.htlc_max, told.htlc_max), ..self }
+    }
+
+    /// In words, rate and inbound fees left out; empty if there is nothing.
+    pub fn in_words(&self) -> String {
+        let amounts = [("base fee", self.base), ("htlcmin", self.htlc_min), ("htlcmax", self.htlc_max)];
+        let told = amounts.iter().filter_map(|(name, amount)| amount.map(|amount| format!("{name} {} msat", amount.0)));
+        told.collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// Which way liquidity may be moved by rebalancing.
@@ -90,8 +178,32 @@ pub enum Source {
     Peer,
     /// A section of the rule file.
     Section { name: String, line: u32 },
+    /// The rule file, which has errors and always had.
+    Unusable,
+    /// The rule file, which asks for something that nobody could tell now.
+    Blind,
     /// Nobody said anything.
     Default,
+}
+
+impl RebalanceMode {
+    pub const ALL: [RebalanceMode; 4] =
+        [RebalanceMode::Enabled, RebalanceMode::Disabled, RebalanceMode::SourceOnly, RebalanceMode::SinkOnly];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            RebalanceMode::Enabled => "enabled",
+            RebalanceMode::Disabled => "disabled",
+            RebalanceMode::SourceOnly => "source_only",
+            RebalanceMode::SinkOnly => "sink_only",
+        }
+    }
+}
+
+impl Limits {
+    pub fn is_none(&self) -> bool {
+        *self == Limits::default()
+    }
 }
 
 impl fmt::Display for Source {
@@ -99,6 +211,8 @@ impl fmt::Display for Source {
         match self {
             Source::Peer => f.write_str("the peer's policy"),
             Source::Section { name, line } => write!(f, "section [{name}], line {line}"),
+            Source::Unusable => f.write_str("the rule file, which has errors"),
+            Source::Blind => f.write_str("the rule file, which asks for what the node did not tell"),
             Source::Default => f.write_str("the default"),
         }
     }

@@ -22,6 +22,10 @@ const THETA_MAX: f64 = 3500.0;
 const PRIOR_OVER_FEE: f64 = 1.35;
 /// Without knowledge of the market the fee that somebody once set says little.
 const PRIOR_SD: f64 = 1.1;
+/// How abruptly payers usually go: what they accept spreads by a factor of two to four around its middle, more often than by ten
+/// or by a tenth of that. The logarithm's mean and spread.
+const USUAL_KAPPA: f64 = 1.9;
+const KAPPA_SD: f64 = 0.35;
 /// Elasticity changes slowly: what a pair taught is worth half after this.
 const PAIR_HALF_LIFE_DAYS: f64 = 20.0;
 /// The level of demand moves for reasons of its own, so it fades faster ...
@@ -168,7 +172,9 @@ impl Belief {
         let shape = LEVEL_PRIOR_EVENTS + events;
         let level_weight = if blocks > 0.0 { 1.0 / (1.0 + events / blocks / LEVEL_EVENTS) } else { 1.0 };
         let mut weights: [f64; CELLS] = std::array::from_fn(|cell| {
-            let prior = -0.5 * ((GRID.ln_theta[cell % THETAS] - self.prior) / PRIOR_SD).powi(2);
+            let theta = (GRID.ln_theta[cell % THETAS] - self.prior) / PRIOR_SD;
+            let kappa = (KAPPAS[cell / THETAS] / USUAL_KAPPA).ln() / KAPPA_SD;
+            let prior = -0.5 * (theta * theta + kappa * kappa);
             let level = level_weight * (fits[cell] - shape * hours[cell].ln());
             prior + level + kept * self.weights.get(cell).copied().unwrap_or(0.0)
         });

@@ -11,7 +11,7 @@ use super::congestion::Episode;
 use super::gossip::Pending;
 use super::hill_climb::Climb;
 use super::{FeeInputs, Learner, Reason, reason, tidy};
-use crate::domain::{Channel, ChannelId, Ppm, Time};
+use crate::domain::{Channel, ChannelId, Ppm, Pricing, Time};
 
 /// What is remembered from one decision to the next; the step that made it saves it, by [`saved`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,6 +31,12 @@ pub struct Memory {
     pub(super) woken: bool,
     /// `None`: the learner begins at whatever fee it finds.
     pub(super) climb: Option<Climb>,
+    /// The last word was a policy's, not the controller's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) ruled: bool,
+    /// The fee that a policy's multiples are of: that which was there when they began to hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) anchor: Option<Ppm>,
 }
 
 /// A change that was decided on.
@@ -107,7 +113,7 @@ impl Memory {
         }
     }
 
-    fn blank(now: Time) -> Memory {
+    pub(super) fn blank(now: Time) -> Memory {
         Memory {
             seen_until: now,
             asked: None,
@@ -117,7 +123,14 @@ impl Memory {
             episode: None,
             woken: false,
             climb: None,
+            ruled: false,
+            anchor: None,
         }
+    }
+
+    /// The channels as they are found now.
+    pub(super) fn known(i: &FeeInputs) -> Vec<Known> {
+        i.channels.iter().map(|c| Known { id: c.channel_id, fee: c.ours.ppm }).collect()
     }
 }
 
@@ -152,19 +165,52 @@ pub(super) fn recall(i: &FeeInputs, why: &mut Vec<Reason>) -> Memory {
     let mut memory = match i.memory {
         None => {
             why.push(Reason::FirstSeen { fee: i.published() });
-            Memory { sendable: tidy(super::blocks::sendable(i)), ..Memory::blank(i.observed.from) }
+            begun(Memory { sendable: tidy(super::blocks::sendable(i)), ..Memory::blank(i.observed.from) }, i)
         }
+        Some(memory) if memory.ruled => released(memory, i, why),
         Some(memory) => memory.clone(),
     };
     if memory.seen_until > i.now {
         memory.begin_again(i.now);
     }
+    // After a release the fees are as they were found: nobody has changed them since.
     if let Some((before, found)) = changed_by_others(&memory, i) {
         let holds = found.clamp(i.tuning.bottom(), i.tuning.top());
         why.push(Reason::TakenOver { before, found, holds: Some(holds) });
         memory = taken_over(Some(&memory), holds, i.now);
     }
-    memory.channels = i.channels.iter().map(|c| Known { id: c.channel_id, fee: c.ours.ppm }).collect();
+    memory.channels = Memory::known(i);
+    memory
+}
+
+/// The controller has the word again: what was learned before holds, the place is the fee that a policy has left behind, and the
+/// first try from there is due at once.
+fn released(memory: &Memory, i: &FeeInputs, why: &mut Vec<Reason>) -> Memory {
+    let fee = i.published().clamp(i.tuning.bottom(), i.tuning.top());
+    why.push(Reason::Released { found: i.published(), fee });
+    let memory = Memory { ruled: false, asked: None, channels: Memory::known(i), ..memory.clone() };
+    match memory.climb {
+        None => begun(memory, i),
+        Some(_) => eager(taken_over(Some(&memory), fee, i.now), i.now),
+    }
+}
+
+/// A memory without a learner: a policy may say where the climb begins.
+fn begun(memory: Memory, i: &FeeInputs) -> Memory {
+    match i.policy.pricing {
+        Pricing::ControllerFrom(fee) => {
+            let fee = fee.clamp(i.tuning.bottom(), i.tuning.top());
+            eager(taken_over(Some(&memory), fee, i.now), i.now)
+        }
+        _ => memory,
+    }
+}
+
+/// What was set is no opinion that would have to hold for a block.
+fn eager(mut memory: Memory, now: Time) -> Memory {
+    if let Some(climb) = &mut memory.climb {
+        climb.wake(now);
+    }
     memory
 }
 

@@ -9,9 +9,11 @@ pub mod fitted;
 mod floor;
 mod gossip;
 mod hill_climb;
+mod limits;
 mod memory;
 mod plan;
 mod reason;
+mod ruled;
 mod run_out;
 mod scarcity;
 #[cfg(test)]
@@ -21,7 +23,7 @@ mod tests_market;
 mod tilt;
 pub mod vegas;
 
-use crate::domain::{Channel, Msat, PeerId, Ppm, Time};
+use crate::domain::{Channel, Msat, PeerId, Policy, Ppm, Pricing, Time};
 
 pub use hill_climb::Learner;
 pub use memory::{
@@ -49,6 +51,8 @@ pub struct FeeInputs<'a> {
     /// What the plan of the whole node says of the peer; `None`: there is none yet.
     pub bid: Option<&'a Bid>,
     pub tuning: &'a Tuning,
+    /// What may be done with the peer's channels.
+    pub policy: &'a Policy,
 }
 
 /// What happened on the peer's channels since the last decision.
@@ -118,10 +122,24 @@ pub enum Action {
     Keep,
 }
 
-/// One peer's fee, as of now. The learner always learns; congestion, while it lasts, overrules what it says.
+/// One peer's fee, as of now: by its policy, or by the controller within the limits that the policy leaves it.
 pub fn decide(i: &FeeInputs) -> FeeDecision {
+    match (i.policy.pricing, i.policy.exact()) {
+        (Pricing::Exact, Some(fee)) => ruled::exact(i, fee),
+        (Pricing::Exact, None) | (Pricing::Untouched, _) => ruled::untouched(i),
+        (Pricing::Controller | Pricing::ControllerFrom(_), _) => match limits::of(i) {
+            None => controlled(i, None),
+            Some((tuning, anchor)) => controlled(&FeeInputs { tuning: &tuning, ..i.clone() }, anchor),
+        },
+    }
+}
+
+/// The controller's word. The learner always learns; congestion, while it lasts, overrules what it says.
+fn controlled(i: &FeeInputs, anchor: Option<Ppm>) -> FeeDecision {
     let mut why = Vec::with_capacity(8);
     let mut memory = memory::recall(i, &mut why);
+    memory.anchor = anchor;
+    why.extend(limits::account(i, anchor));
     let congested = congestion::stage(&mut memory, i, &mut why);
     let learned = hill_climb::stage(&mut memory, i, &mut why);
     let wanted = match congested {
@@ -130,15 +148,18 @@ pub fn decide(i: &FeeInputs) -> FeeDecision {
     };
     let wanted = gossip::joined(&memory, i, &mut why).unwrap_or(wanted);
     let fee = ceiling::stage(i, floor::stage(i, wanted, &mut why), &mut why);
+    let fee = limits::step(&memory, i, fee, &mut why);
     let (target, action) = gossip::stage(&mut memory, i, fee, &mut why);
     FeeDecision { peer: i.peer, target, action, why, memory }
 }
 
 impl FeeDecision {
-    /// The same with the account of the reflex, which was made for the whole node before, in its place.
+    /// The same with the account of the reflex, which was made for the whole node before, in its place: where a rule names the fee it
+    /// has none.
     pub fn with_vegas(mut self, vegas: Reason) -> FeeDecision {
-        let place = self.why.iter().position(|reason| reason.stage() == "hill_climb").unwrap_or(0);
-        self.why.insert(place, vegas);
+        if let Some(place) = self.why.iter().position(|reason| reason.stage() == "hill_climb") {
+            self.why.insert(place, vegas);
+        }
         self
     }
 }

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::bid_price::{self, Inflow, Stock};
 use super::hill_climb::{self, Outlook};
-use super::{FeeInputs, Market, Memory, Observed, Tuning, Updates, tidy};
-use crate::domain::{Channel, PeerId, Time};
+use super::{FeeInputs, Market, Memory, Observed, Tuning, Updates, limits, tidy};
+use crate::domain::{Channel, PeerId, Policy, Pricing, Time};
 
 /// Balances drift by the day, not by the hour; and every plan moves many fees at once.
 const EVERY_HOURS: f64 = 12.0;
@@ -29,6 +29,7 @@ pub struct Planned<'a> {
     /// Never empty.
     pub channels: Vec<&'a Channel>,
     pub memory: Option<&'a Memory>,
+    pub policy: &'a Policy,
 }
 
 #[derive(Clone, Debug)]
@@ -114,7 +115,7 @@ fn inflow(i: &PlanInputs, outlooks: &[Outlook]) -> Inflow {
 impl Planned<'_> {
     fn outlook(&self, i: &PlanInputs) -> Outlook {
         let nothing = Observed { from: i.now, to: i.now, ..Observed::default() };
-        hill_climb::outlook(&FeeInputs {
+        let inputs = FeeInputs {
             now: i.now,
             peer: self.peer,
             channels: &self.channels,
@@ -125,7 +126,21 @@ impl Planned<'_> {
             memory: self.memory,
             bid: None,
             tuning: i.tuning,
-        })
+            policy: self.policy,
+        };
+        match self.leeway(&inputs) {
+            None => hill_climb::outlook(&inputs),
+            Some(tuning) => hill_climb::outlook(&FeeInputs { tuning: &tuning, ..inputs }),
+        }
+    }
+
+    /// Where a policy has a say, what it leaves to a plan: the fee that it names, or the one that nobody touches, and no other.
+    fn leeway(&self, i: &FeeInputs) -> Option<Tuning> {
+        let fee = match self.policy.pricing {
+            Pricing::Controller | Pricing::ControllerFrom(_) => return limits::of(i).map(|(tuning, _)| tuning),
+            Pricing::Exact | Pricing::Untouched => self.policy.exact().unwrap_or(i.published()),
+        };
+        Some(Tuning { min: fee, max: fee, ..i.tuning.clone() })
     }
 
     fn stock<'a>(&self, outlook: &'a Outlook) -> Stock<'a> {

@@ -22,6 +22,35 @@ pub enum Reason {
     ByHand {
         fee: Ppm,
     },
+    /// A policy names the fee; no stage was asked.
+    Exact {
+        fee: Ppm,
+        strategy: String,
+        by: String,
+    },
+    /// A policy leaves the channel alone.
+    Untouched {
+        by: String,
+    },
+    /// A policy had the word before: the climb goes on from the fee that it has left.
+    Released {
+        found: Ppm,
+        fee: Ppm,
+    },
+    /// What a policy leaves to the controller.
+    Limits {
+        min: Ppm,
+        max: Ppm,
+        /// The fee that multiples are of.
+        of: Option<Ppm>,
+        by: String,
+    },
+    /// A policy bounds the change at once.
+    Step {
+        most: Ppm,
+        before: Ppm,
+        after: Ppm,
+    },
     TakenOver {
         before: Ppm,
         found: Ppm,
@@ -162,6 +191,11 @@ impl Reason {
         match self {
             Reason::FirstSeen { .. } => "first_seen",
             Reason::ByHand { .. } => "by_hand",
+            Reason::Exact { .. } => "exact",
+            Reason::Untouched { .. } => "untouched",
+            Reason::Released { .. } => "released",
+            Reason::Limits { .. } => "limits",
+            Reason::Step { .. } => "step",
             Reason::TakenOver { .. } => "taken_over",
             Reason::Congestion { .. } => "congestion",
             Reason::Vegas { .. } => "vegas",
@@ -183,7 +217,7 @@ impl Reason {
     /// How much it mattered for the number: 0 where a stage let its input pass.
     fn weight(&self) -> u8 {
         match self {
-            Reason::TakenOver { .. } => 7,
+            Reason::TakenOver { .. } | Reason::Released { .. } => 7,
             Reason::Congestion { slots: Slots::Congested { .. }, .. } => 6,
             Reason::Joined { .. } => 6,
             Reason::Ceiling { max, before, .. } if *before > max.as_f64() + 0.5 => 5,
@@ -191,7 +225,8 @@ impl Reason {
             Reason::Scarcity { factor, .. } if *factor > 1.0 => 3,
             Reason::HillClimb { .. } => 2,
             Reason::FirstSeen { .. } => 1,
-            Reason::ByHand { .. } => 9,
+            Reason::Step { .. } => 8,
+            Reason::ByHand { .. } | Reason::Exact { .. } | Reason::Untouched { .. } => 9,
             _ => 0,
         }
     }
@@ -212,8 +247,9 @@ pub fn summary(why: &[Reason]) -> String {
 
 /// Why nothing was set, in words, if something is to be set later; from what [`told`] wrote.
 pub fn waits(told: &str) -> Option<String> {
-    let stages: Vec<Value> = serde_json::from_str(told).ok()?;
-    let gossip = Reason::deserialize(stages.last()?).ok()?;
+    // The last stage alone: a large node has a thousand of these lists.
+    let last = told.rfind(r#"{"stage":"#).and_then(|start| told[start..].strip_suffix(']'))?;
+    let gossip = serde_json::from_str(last).ok()?;
     let later = |verdict| matches!(verdict, Verdict::TooSmall { .. } | Verdict::OverBudget | Verdict::Held);
     matches!(gossip, Reason::Gossip { verdict, .. } if later(verdict)).then(|| gossip.to_string())
 }
@@ -256,6 +292,21 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Reason::ByHand { fee } => write!(f, "set to {fee} by hand"),
+            Reason::Exact { fee, strategy, by } => write!(f, "{fee} by {by} (strategy {strategy})"),
+            Reason::Untouched { by } => write!(f, "not touched, by {by}"),
+            Reason::Released { found, fee } if found == fee => {
+                write!(f, "the controller has the word again and goes on from {fee}")
+            }
+            Reason::Released { found, fee } => {
+                write!(f, "the controller has the word again: {found} is outside the limits, it goes on from {fee}")
+            }
+            Reason::Limits { min, max, of, by } => {
+                write!(f, "from {min} to {max} by {by}")?;
+                of.map_or(Ok(()), |fee| write!(f, ", in multiples of {fee}"))
+            }
+            Reason::Step { most, before, after } => {
+                write!(f, "{after} instead of {before}: no change may be larger than {most}")
+            }
             Reason::FirstSeen { fee } => write!(f, "priced for the first time: starts at {fee}"),
             Reason::TakenOver { before, found, holds } => match holds.filter(|holds| holds != found) {
                 None => write!(f, "somebody changed {before} to {found}: it holds for a block and is the new centre"),

@@ -121,12 +121,26 @@ impl Ledger {
             reader.conn(),
             "SELECT json_array(hex(channel_id), ordinary, urgent) AS line FROM
                  (SELECT channel, SUM(NOT urgent) AS ordinary, SUM(urgent) AS urgent FROM changes INDEXED BY changes_at
-                  WHERE at BETWEEN ? AND ? AND (outcome IN (1, 4) OR outcome = 2 AND ?) GROUP BY channel)
+                  WHERE at BETWEEN ? AND ? AND (outcome IN (1, 4) OR outcome = 2 AND ?) AND old <> new GROUP BY channel)
              CROSS JOIN channels ON channels.id = channel",
             &[Cell::Int(since.0), Cell::Int(now.0), Cell::Int(i64::from(dry))],
         )
         .await?;
         Ok(rows.into_iter().map(|(id, ordinary, urgent)| (id, ChangeCount { ordinary, urgent })).collect())
+    }
+
+    /// The fees that the node confirmed since then, the last of each channel.
+    pub async fn set_since(&self, since: Time) -> anyhow::Result<HashMap<ChannelId, Ppm>> {
+        let mut reader = self.reader().await?;
+        let mut rows: Vec<(i64, ChannelId, Ppm)> = many(
+            reader.conn(),
+            "SELECT json_array(changes.id, hex(channel_id), new) AS line FROM changes INDEXED BY changes_at
+             CROSS JOIN channels ON channels.id = channel WHERE at >= ? AND outcome = 1",
+            &[Cell::Int(since.0)],
+        )
+        .await?;
+        rows.sort_unstable_by_key(|(id, ..)| *id);
+        Ok(rows.into_iter().map(|(_, channel, fee)| (channel, fee)).collect())
     }
 
     /// The last decision of each channel.

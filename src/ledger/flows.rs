@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteRow;
 
 use super::bulk::{Bulk, Cell};
 use super::many::many;
-use super::{ChannelDays, ChannelTotals, Ledger, channel_id, channels, signed, unsigned};
+use super::{ChannelDays, ChannelTotals, Ledger, Moved, channel_id, channels, signed, unsigned};
 use crate::domain::{ChannelId, Flow, Msat, Time};
 use crate::flow::DaySum;
 
@@ -55,6 +55,31 @@ impl Ledger {
         }
         sums.values_mut().for_each(|days| days.days.sort_unstable_by_key(|day| day.age_days));
         Ok(sums)
+    }
+
+    /// What every channel moved and earned in the last so many seconds, by whole hours: the one in which they begin counts whole.
+    pub async fn moved(&self, now: Time, secs: i64) -> anyhow::Result<HashMap<ChannelId, Moved>> {
+        let mut reader = self.reader().await?;
+        let rows: Vec<(i64, i64, i64, i64, i64, i64)> = many(
+            reader.conn(),
+            "SELECT json_array(channel, in_msat, out_msat, in_count, out_count, earned_msat) AS line
+             FROM (SELECT channel, SUM(in_msat) AS in_msat, SUM(out_msat) AS out_msat, SUM(in_count) AS in_count,
+                       SUM(out_count) AS out_count, SUM(earned_msat) AS earned_msat
+                   FROM rollups WHERE hour >= ?1 AND hour <= ?2 GROUP BY channel)",
+            &[Cell::Int(now.plus_secs(-secs).hour()), Cell::Int(now.hour())],
+        )
+        .await?;
+        let names = channels::names(reader.conn()).await?;
+        let mut moved = HashMap::with_capacity(rows.len());
+        for (id, in_msat, out_msat, in_count, out_count, earned_msat) in rows {
+            let of = moved.entry(channels::named(&names, id)?.0).or_insert_with(Moved::default);
+            of.in_msat += unsigned(in_msat);
+            of.out_msat += unsigned(out_msat);
+            of.in_count += unsigned(in_count);
+            of.out_count += unsigned(out_count);
+            of.earned_msat += unsigned(earned_msat);
+        }
+        Ok(moved)
     }
 
     pub async fn record_flows(&self, now: Time, flows: &[(ChannelId, Flow)]) -> anyhow::Result<()> {

@@ -5,6 +5,7 @@ mod accounts;
 mod bulk;
 mod channels;
 mod check;
+mod clboss;
 mod demand;
 mod fees;
 mod flows;
@@ -17,6 +18,7 @@ mod notes;
 mod open;
 mod orphans;
 mod overrides;
+mod policies;
 mod rebalances;
 mod reputation;
 mod rollups;
@@ -35,9 +37,11 @@ use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 use crate::domain::{ChannelId, Msat, PeerId, Ppm, Time};
 use crate::flow::DaySum;
 
+pub use clboss::{TagRow, TagState};
 pub use history::{History, PastForward, PastPrice, ReadError};
 use memo::Memo;
 pub use open::{OpenError, peek};
+pub use policies::{Earnings, PolicyChange, PolicyChangeKind};
 pub use rebalances::{MoveEnd, MoveRow, MoveState, MoveSums, NewMove};
 
 /// A handle; clones share one file.
@@ -89,6 +93,17 @@ pub struct ChannelDays {
     pub days: Vec<DaySum>,
     /// Time of the newest forward ever, in or out.
     pub last_forward: Option<Time>,
+}
+
+/// Settled forwards of one channel within a span of time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moved {
+    pub in_msat: u64,
+    pub out_msat: u64,
+    pub in_count: u64,
+    pub out_count: u64,
+    /// Fees of forwards out by the channel.
+    pub earned_msat: u64,
 }
 
 /// Demand for one channel from one other, within a span of time.

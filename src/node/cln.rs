@@ -10,11 +10,15 @@ use async_trait::async_trait;
 use cln_rpc::{ClnRpc, RpcError};
 use serde_json::{Value, json};
 
+use super::askrene;
+use super::cln_graph as graph;
 use super::cln_row::garbled;
 use super::{
     BreakerReport, ChannelName, FeeInForce, FeeOrder, ForwardIndex, ForwardPage, Node, NodeError, cln_wire as wire,
 };
-use crate::domain::{Channel, Clock, Feerate, Forward, Identity, Msat, Scid, SystemClock, Time};
+use crate::domain::{
+    Chain, Channel, ChannelId, Clock, Feerate, Forward, GraphPeer, Identity, Msat, PeerId, Scid, SystemClock, Time,
+};
 
 /// How long a whole listing of forwards serves, at a node that cannot list them by pages. Such a listing may be of tens of
 /// megabytes, and new forwards are heard of by notification anyway.
@@ -54,7 +58,7 @@ impl CoreLightning {
         CoreLightning { rpc_path: rpc_path.into(), clock, lacks: Mutex::default(), whole: Mutex::default() }
     }
 
-    async fn call(&self, method: &str, params: Value) -> Result<Value, NodeError> {
+    pub(super) async fn call(&self, method: &str, params: Value) -> Result<Value, NodeError> {
         call(&self.rpc_path, method, params).await
     }
 
@@ -172,12 +176,43 @@ impl Node for CoreLightning {
         wire::onchain(&self.call("listfunds", json!({})).await?).map(Some)
     }
 
+    async fn way(&self, from: PeerId, to: PeerId, arrives: Msat) -> Result<Option<Msat>, NodeError> {
+        askrene::way(self, from, to, arrives).await
+    }
+
+    async fn chain(&self) -> Result<Chain, NodeError> {
+        let info = self.call("getinfo", json!({})).await?;
+        graph::chain(&info, &self.call("feerates", json!({"style": "perkb"})).await?)
+    }
+
+    /// Three questions: its name, the channels that it tells of, and those that others tell of.
+    async fn peer_in_graph(&self, peer: PeerId) -> Result<GraphPeer, NodeError> {
+        let id = peer.to_string();
+        let nodes = self.call("listnodes", json!({"id": id})).await?;
+        let from = self.call("listchannels", json!({"source": id})).await?;
+        let to = self.call("listchannels", json!({"destination": id})).await?;
+        graph::peer(&nodes, &from, &to)
+    }
+
+    async fn opening_cost(&self, channel: ChannelId) -> Result<Option<Msat>, NodeError> {
+        let account = json!({"account": channel.to_string()});
+        match self.call("bkpr-listaccountevents", account).await {
+            Ok(answer) => graph::opening_cost(&answer),
+            // Without a bookkeeper, or for a channel that it has not heard of.
+            Err(NodeError::Unsupported { .. } | NodeError::Refused { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// What is not named stays as it is, and the node keeps accepting the old fee for ten minutes after a raise: payments
     /// that are under way at the old price still pass.
     async fn set_fee(&self, order: FeeOrder) -> Result<FeeInForce, NodeError> {
         let mut params = json!({"id": order.channel.to_string(), "feeppm": order.ppm.0});
-        if let Some(base) = order.base {
-            params["feebase"] = json!(base.0);
+        let more = [("feebase", order.base), ("htlcmin", order.htlc_min), ("htlcmax", order.htlc_max)];
+        for (name, amount) in more {
+            if let Some(amount) = amount {
+                params[name] = json!(amount.0);
+            }
         }
         wire::fee_in_force(&self.call("setchannel", params).await?, order.channel)
     }

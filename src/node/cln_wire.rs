@@ -6,8 +6,8 @@ use serde_json::Value;
 use super::cln_row::{Row, count, date, flag, garbled, id, micros, msat, rows, seconds, small_count, text};
 use super::{FeeInForce, NodeError, NodeEvent};
 use crate::domain::{
-    Channel, ChannelId, ChannelName, ChannelState, FeePolicy, Feerate, Forward, ForwardKey, ForwardStatus, Identity,
-    Msat, Ppm, Scid, Side,
+    Bounds, Channel, ChannelId, ChannelName, ChannelState, FeePolicy, Feerate, Forward, ForwardKey, ForwardStatus,
+    Identity, Msat, Ppm, Scid, Side,
 };
 
 /// `getinfo`
@@ -83,6 +83,12 @@ fn channel(row: &Row<'_>) -> Result<Option<Channel>, NodeError> {
         ours: our_fees(row, updates.and_then(|updates| updates.part("local")), moves)?,
         theirs: updates.and_then(|updates| updates.part("remote")).map(|remote| told_fees(&remote)).transpose()?,
         sent: row.like("out_fulfilled_msat", msat),
+        bounds: Bounds {
+            reestablished: row.like("reestablished", flag),
+            next_expiry: next_expiry(row),
+            reserve: row.like("their_reserve_msat", msat),
+            most_pending: row.like("their_max_htlc_value_in_flight_msat", msat),
+        },
         state,
     }))
 }
@@ -120,6 +126,10 @@ fn htlcs(row: &Row<'_>, direction: &str) -> u32 {
     let all = row.like("htlcs", rows).map(Vec::as_slice).unwrap_or_default();
     let there = all.iter().filter(|htlc| htlc.get("direction").and_then(Value::as_str) == Some(direction)).count();
     u32::try_from(there).unwrap_or(u32::MAX)
+}
+
+fn next_expiry(row: &Row<'_>) -> Option<u32> {
+    row.like("htlcs", rows)?.iter().filter_map(|htlc| small_count(htlc.get("expiry")?)).min()
 }
 
 fn side(value: &Value) -> Option<Side> {
@@ -216,7 +226,12 @@ pub fn fee_in_force(answer: &Value, channel: ChannelId) -> Result<FeeInForce, No
     for row in Row::list("setchannel", answer, "channels")? {
         if row.need::<ChannelId>("channel_id", id)? == channel {
             let ppm = Ppm(row.need("fee_proportional_millionths", small_count)?);
-            return Ok(FeeInForce { ppm, base: row.need("fee_base_msat", msat)? });
+            return Ok(FeeInForce {
+                ppm,
+                base: row.need("fee_base_msat", msat)?,
+                htlc_min: row.like("minimum_htlc_out_msat", msat),
+                htlc_max: row.like("maximum_htlc_out_msat", msat),
+            });
         }
     }
     Err(garbled("setchannel", format!("it does not speak of the channel {channel}")))

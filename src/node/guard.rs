@@ -1,17 +1,20 @@
 //! Timeouts and circuit breakers around a node. Every call ends, and a node that does not answer is left in peace for a while,
 //! one group of methods at a time. Never asks twice, and never answers in the node's stead.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::neighbours::{HiveNews, Neighbours, Unmanaged};
 use super::{
     BreakerReport, ChannelName, FeeInForce, FeeOrder, ForwardPage, Node, NodeError, Rebalancer,
     breaker::{Breaker, Pass},
 };
 use crate::domain::{
-    Booked, Channel, ChannelId, Clock, Feerate, Forward, Identity, Job, MoveOrder, Msat, Scid, Tally, Time,
+    Booked, Chain, Channel, ChannelId, Clock, Feerate, Forward, GraphPeer, Identity, Job, MoveOrder, Msat, PeerId,
+    Scid, Tally, Time,
 };
 
 /// How patient we are. Asked for anew at each call, so that a change of the options holds at once.
@@ -32,8 +35,13 @@ enum Group {
     Feerates,
     Fees,
     Funds,
+    Routes,
     /// The plugin that moves liquidity has a life of its own.
     Rebalancer,
+    Graph,
+    Bookkeeper,
+    Clboss,
+    Hive,
 }
 
 pub struct Guarded<N> {
@@ -108,6 +116,22 @@ impl<N: Node> Node for Guarded<N> {
         self.guard(Group::Funds, "onchain", self.node.onchain()).await
     }
 
+    async fn way(&self, from: PeerId, to: PeerId, arrives: Msat) -> Result<Option<Msat>, NodeError> {
+        self.guard(Group::Routes, "way", self.node.way(from, to, arrives)).await
+    }
+
+    async fn chain(&self) -> Result<Chain, NodeError> {
+        self.guard(Group::Info, "chain", self.node.chain()).await
+    }
+
+    async fn peer_in_graph(&self, peer: PeerId) -> Result<GraphPeer, NodeError> {
+        self.guard(Group::Graph, "peer_in_graph", self.node.peer_in_graph(peer)).await
+    }
+
+    async fn opening_cost(&self, channel: ChannelId) -> Result<Option<Msat>, NodeError> {
+        self.guard(Group::Bookkeeper, "opening_cost", self.node.opening_cost(channel)).await
+    }
+
     async fn set_fee(&self, order: FeeOrder) -> Result<FeeInForce, NodeError> {
         self.guard(Group::Fees, "set_fee", self.node.set_fee(order)).await
     }
@@ -156,6 +180,21 @@ impl<R: Rebalancer> Rebalancer for Guarded<R> {
     }
 }
 
+#[async_trait]
+impl<N: Node + Neighbours> Neighbours for Guarded<N> {
+    async fn clboss_unmanaged(&self) -> Result<Option<Unmanaged>, NodeError> {
+        self.guard(Group::Clboss, "clboss-status", self.node.clboss_unmanaged()).await
+    }
+
+    async fn clboss_unmanage(&self, peer: PeerId, tags: &BTreeSet<String>) -> Result<(), NodeError> {
+        self.guard(Group::Clboss, "clboss-unmanage", self.node.clboss_unmanage(peer, tags)).await
+    }
+
+    async fn tell_hive(&self, news: &HiveNews) -> Result<bool, NodeError> {
+        self.guard(Group::Hive, "cl-hive", self.node.tell_hive(news)).await
+    }
+}
+
 /// One call that was let through.
 struct Attempt<'a, N> {
     guarded: &'a Guarded<N>,
@@ -188,8 +227,20 @@ impl<N> Drop for Attempt<'_, N> {
 }
 
 impl Group {
-    const ALL: [Group; 7] =
-        [Group::Info, Group::Channels, Group::Forwards, Group::Feerates, Group::Fees, Group::Funds, Group::Rebalancer];
+    const ALL: [Group; 12] = [
+        Group::Info,
+        Group::Channels,
+        Group::Forwards,
+        Group::Feerates,
+        Group::Fees,
+        Group::Graph,
+        Group::Bookkeeper,
+        Group::Clboss,
+        Group::Hive,
+        Group::Funds,
+        Group::Routes,
+        Group::Rebalancer,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -199,7 +250,12 @@ impl Group {
             Group::Feerates => "feerates",
             Group::Fees => "fees",
             Group::Funds => "funds",
+            Group::Routes => "routes",
             Group::Rebalancer => "rebalancer",
+            Group::Graph => "graph",
+            Group::Bookkeeper => "bookkeeper",
+            Group::Clboss => "clboss",
+            Group::Hive => "hive",
         }
     }
 }

@@ -1,18 +1,23 @@
 //! The outside world: what we ask of a Lightning node and tell it. Domain types only; wire formats stay in the files below.
 
+pub mod askrene;
 mod breaker;
+mod clboss;
 pub mod cln;
+pub mod cln_graph;
 mod cln_row;
 pub mod cln_wire;
 pub mod guard;
+pub mod neighbours;
+pub mod rule_text;
 pub mod sling;
 pub mod sling_wire;
 
 use async_trait::async_trait;
 
 use crate::domain::{
-    Booked, Channel, ChannelId, ChannelName, ChannelState, Feerate, Forward, ForwardIndex, Identity, Job, MoveOrder,
-    Msat, PeerId, Ppm, Scid, Tally, Time,
+    Booked, Chain, Channel, ChannelId, ChannelName, ChannelState, Feerate, Forward, ForwardIndex, GraphPeer, Identity,
+    Job, MoveOrder, Msat, PeerId, Ppm, Scid, Tally, Time,
 };
 
 /// A Lightning node, as a short list of our own verbs. All are safe to repeat.
@@ -36,6 +41,21 @@ pub trait Node: Send + Sync {
     async fn onchain(&self) -> Result<Option<Msat>, NodeError> {
         Ok(None)
     }
+
+    /// What the cheapest way from the one peer to the other takes that does not lead through us, so that so much arrives; `None`: the node
+    /// knows of none, or does not look for ways.
+    async fn way(&self, _from: PeerId, _to: PeerId, _arrives: Msat) -> Result<Option<Msat>, NodeError> {
+        Ok(None)
+    }
+
+    /// Height and price of the chain.
+    async fn chain(&self) -> Result<Chain, NodeError>;
+
+    /// What the public graph says of a peer.
+    async fn peer_in_graph(&self, peer: PeerId) -> Result<GraphPeer, NodeError>;
+
+    /// What the funding of a channel cost us; `None`: nothing that the node has a record of.
+    async fn opening_cost(&self, channel: ChannelId) -> Result<Option<Msat>, NodeError>;
 
     /// Sets the outbound fee of one channel and answers what the node says is now in force.
     async fn set_fee(&self, order: FeeOrder) -> Result<FeeInForce, NodeError>;
@@ -89,6 +109,8 @@ pub struct FeeOrder {
     pub channel: ChannelId,
     pub ppm: Ppm,
     pub base: Option<Msat>,
+    pub htlc_min: Option<Msat>,
+    pub htlc_max: Option<Msat>,
 }
 
 /// What the node says is in force after an order.
@@ -96,6 +118,16 @@ pub struct FeeOrder {
 pub struct FeeInForce {
     pub ppm: Ppm,
     pub base: Msat,
+    /// Where the node says so: it may have cut what was ordered.
+    pub htlc_min: Option<Msat>,
+    pub htlc_max: Option<Msat>,
+}
+
+impl FeeOrder {
+    /// This rate, and nothing else.
+    pub fn rate(channel: ChannelId, ppm: Ppm) -> FeeOrder {
+        FeeOrder { channel, ppm, base: None, htlc_min: None, htlc_max: None }
+    }
 }
 
 /// What a node tells unasked, besides forwards.
@@ -145,9 +177,14 @@ impl BreakerReport {
             "channels" => "when it was asked for its channels",
             "forwards" => "when it was asked for its forwards",
             "feerates" => "when it was asked for the price of block space",
+            "graph" => "when it was asked for the public graph",
+            "bookkeeper" => "when its bookkeeper was asked",
             "fees" => "when it was told to change a fee",
+            "routes" => "when it was asked for a route",
             "funds" => "when it was asked for its funds",
             "rebalancer" => "when its rebalancer was asked or told",
+            "clboss" => "when CLBoss was spoken to",
+            "hive" => "when cl-hive was spoken to",
             group => group,
         };
         let error = self.last_error.as_deref().unwrap_or("no answer");

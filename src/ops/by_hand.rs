@@ -2,9 +2,10 @@
 
 use anyhow::Context;
 
-use super::publish::Orders;
+use super::policies::{Rules, Whom};
+use super::publish::{Orders, Said};
 use super::{FeeOutcome, Ops};
-use crate::domain::{Channel, ChannelId, NodeView, PeerId, Ppm, Scid, Time};
+use crate::domain::{Channel, ChannelId, NodeView, PeerId, Policy, Ppm, Scid, Time};
 use crate::fees;
 use crate::ledger::FeeOutcomeKind;
 use crate::options::Options;
@@ -40,6 +41,9 @@ pub enum OrderError {
     /// The caller erred.
     #[error("{0}")]
     Caller(String),
+    /// Asked for too often; the text says when to ask again.
+    #[error("{0}")]
+    TooOften(String),
     /// Something broke underneath.
     #[error("{0:#}")]
     Broken(#[from] anyhow::Error),
@@ -58,8 +62,21 @@ impl Ops {
         let (_, channels) = view.priced_by_peer().into_iter().find(|(id, _)| *id == peer).ok_or_else(|| {
             OrderError::Caller(format!("channel '{channel}' does not route now; its fee cannot be set"))
         })?;
-        let kinds = self.set_together(now, &channels, ppm, &options).await?;
-        answer(channel, &channels, &kinds, ppm)
+        let rules = self.ruled(Rules::new(self.policies().await?, &options, now), &view, &options).await?;
+        let named = channel.parse::<PeerId>().is_err().then_some(self.channel_by_name(&view, channel));
+        let named = match named {
+            Some(asked) => Some(asked.await?),
+            None => None,
+        };
+        // Rules may treat channels with one peer each in its own way: those that are priced with the one that is named follow it.
+        let groups = rules.groups(&channels);
+        let of_named = |group: &[&Channel]| named.is_none_or(|id| group.iter().any(|channel| channel.channel_id == id));
+        let (place, (policy, group)) =
+            groups.iter().enumerate().find(|(_, (_, group))| of_named(group)).ok_or_else(|| unknown(channel))?;
+        check_policy(policy, peer, ppm)?;
+        let said: Vec<Said> = group.iter().map(|channel| (*channel, rules.terms_of(channel))).collect();
+        let kinds = self.set_together(now, (&said, place == 0), ppm, &options).await?;
+        answer(channel, group, &kinds, ppm)
     }
 
     /// Ends every channel's waiting for a block or for a difference that is worth gossip, and decides at once. The budget of
@@ -68,10 +85,10 @@ impl Ops {
         self.catch_up().await?;
         let _turn = self.turn.lock().await;
         let now = self.clock.now();
-        let memories = self.take_memories().await?;
+        let memories = self.memories().await?;
         let woken = memories.iter().map(|(peer, memory)| (*peer, fees::woken(memory, now))).collect();
         self.record_fees(now, memories, woken, &[]).await?;
-        let outcomes = self.fee_step().await?;
+        let outcomes = self.fee_step(Whom::All).await?;
         let count = |which: &dyn Fn(&FeeOutcome) -> bool| outcomes.iter().filter(|outcome| which(outcome)).count();
         Ok(WakeAnswer {
             woken: outcomes.len(),
@@ -108,22 +125,36 @@ impl Ops {
     async fn set_together(
         &self,
         now: Time,
-        channels: &[&Channel],
+        (said, learns): (&[Said<'_>], bool),
         ppm: Ppm,
         options: &Options,
     ) -> anyhow::Result<Vec<FeeOutcomeKind>> {
-        let mut orders = Orders::by_hand(now, channels, ppm, options.dry_run)?;
+        let channels: Vec<&Channel> = said.iter().map(|(channel, _)| *channel).collect();
+        let mut orders = Orders::by_hand(now, said, ppm, options.dry_run)?;
         self.ledger.record_fees(now, &[], &orders.rows).await?;
         self.carry_out(&mut orders, options).await?;
         let kinds: Vec<FeeOutcomeKind> = orders.rows.iter().map(|row| row.outcome).collect();
         let in_force = kinds.iter().all(|kind| matches!(kind, FeeOutcomeKind::Kept | FeeOutcomeKind::Set));
-        if let (true, Some(first)) = (in_force, channels.first()) {
-            let memories = self.take_memories().await?;
+        if let (true, Some(first)) = (in_force && learns, channels.first()) {
+            let memories = self.memories().await?;
             let forced = !(options.min_fee_ppm..=options.max_fee_ppm).contains(&ppm.0);
-            let held = fees::set_by_hand(memories.get(&first.peer), channels, ppm, forced, now);
+            let held = fees::set_by_hand(memories.get(&first.peer), &channels, ppm, forced, now);
             self.record_fees(now, memories, vec![(first.peer, held)], &[]).await?;
         }
         Ok(kinds)
+    }
+}
+
+/// A fee that a policy would set back at the next step is no fee that was set.
+fn check_policy(policy: &Policy, peer: PeerId, ppm: Ppm) -> Result<(), OrderError> {
+    match policy.exact() {
+        Some(fee) if fee != ppm => Err(OrderError::Caller(format!(
+            "the fee of {peer} is {fee} by {}, which would set it back; give \"revenue-policy set {peer} strategy=static \
+             fee_ppm={}\" instead, or change that policy first",
+            policy.by("strategy"),
+            ppm.0
+        ))),
+        _ => Ok(()),
     }
 }
 

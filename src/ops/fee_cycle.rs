@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-use super::publish::Orders;
+use super::policies::{Rules, Whom};
+use super::publish::{Orders, Said};
 use super::{FeeOutcome, Flows, Ops};
 use crate::domain::units::to_u64_rounded;
-use crate::domain::{Channel, ChannelId, NodeView, PeerId, Ppm, Time};
+use crate::domain::{Channel, ChannelId, NodeView, PeerId, Policy, Ppm, Time};
 use crate::fees::{self, Action, Bid, FeeDecision, FeeInputs, Market, Memory, Observed, Reason, Tuning, Updates};
 use crate::flow::traffic::traffic_index;
 use crate::ledger::{ChangeCount, Demand, FeeRow, MemoryRow, Reputation};
@@ -32,43 +33,72 @@ pub(super) struct Scene {
     options: Arc<Options>,
     pub(super) market: Market,
     vegas: Reason,
-    pub(super) memories: HashMap<PeerId, Memory>,
+    pub(super) memories: Arc<HashMap<PeerId, Memory>>,
     observed: HashMap<PeerId, Observed>,
     flows: Flows,
     changes: HashMap<ChannelId, ChangeCount>,
+    pub(super) rules: Rules,
 }
 
 impl Ops {
     /// Decides every channel's fee. One refusal does not hide the rest.
     pub async fn fee_cycle(&self) -> anyhow::Result<Vec<FeeOutcome>> {
         self.catch_up().await?;
+        self.expire_policies().await?;
         let _turn = self.turn.lock().await;
-        self.fee_step().await
+        self.fee_step(Whom::All).await
     }
 
     /// The step itself, for those who hold the turn.
-    pub(super) async fn fee_step(&self) -> anyhow::Result<Vec<FeeOutcome>> {
-        let now = self.clock.now();
-        let scene = self.scene(now, self.settings.now()).await.context("looking at the node")?;
+    pub(super) async fn fee_step(&self, whom: Whom) -> anyhow::Result<Vec<FeeOutcome>> {
+        let waiting = self.seen.read(|seen| seen.unapplied.clone());
+        let outcomes = self.decide_and_act(whom).await;
+        match &outcomes {
+            // Nobody was decided: the word on these still waits.
+            Err(_) => self.seen.change(|seen| seen.unapplied.extend(waiting)),
+            Ok(_) if whom == Whom::All => self.rules_are_applied(),
+            Ok(_) => {}
+        }
+        outcomes
+    }
+
+    async fn decide_and_act(&self, whom: Whom) -> anyhow::Result<Vec<FeeOutcome>> {
+        let (now, options) = (self.clock.now(), self.settings.now());
+        let rules = self.rules(whom, &options, now).await?;
+        if rules.is_idle() {
+            return Ok(Vec::new());
+        }
+        let scene = self.scene(now, options, rules).await.context("looking at the node")?;
         let tuning = tuning(&scene.options);
         let plan = self.plan(&scene, &tuning).await.context("planning what balances are worth")?;
-        let (mut orders, mut memories) = (Orders::default(), Vec::new());
-        for (peer, channels) in scene.view.priced_by_peer() {
-            let decision = scene.decide(peer, &channels, plan.bid(&peer), &tuning);
-            orders.add(now, &channels, &decision, scene.options.dry_run)?;
-            let dry = scene.options.dry_run && decision.action != Action::Keep;
-            memories.push((peer, if dry { fees::untold(decision.memory) } else { decision.memory }));
+        let told = self.seen.read(|seen| seen.terms_told.clone());
+        let (mut orders, mut memories, mut claims) = (Orders::default(), Vec::new(), Vec::new());
+        for (peer, channels) in scene.view.priced_by_peer().into_iter().filter(|(peer, _)| scene.rules.concerns(peer)) {
+            for (place, (policy, group)) in scene.rules.groups(&channels).iter().enumerate() {
+                claims.extend(scene.rules.claims(peer, policy));
+                // The peer's memory is of those that are priced together; rules for others need none.
+                let bid = plan.bid(&peer).filter(|_| place == 0);
+                let decision = scene.decide((peer, group), bid, policy, &tuning);
+                let said: Vec<Said> = group.iter().map(|channel| (*channel, scene.rules.terms_of(channel))).collect();
+                orders.add(now, (&said, &told), &decision, scene.options.dry_run)?;
+                let dry = scene.options.dry_run && decision.action != Action::Keep;
+                let memory = if dry { fees::untold(decision.memory) } else { decision.memory };
+                // What nobody could tell for a moment is no reason to forget what is being done.
+                memories.extend((place == 0 && !policy.is_unheard()).then_some((peer, memory)));
+            }
         }
         // Before anything is done it is written down: whoever stops us in between finds the order, and not a fee of nobody's.
         self.record_fees(now, scene.memories, memories, &orders.rows).await.context("recording the decisions")?;
+        self.take_from_clboss(now, &scene.options, claims).await;
         self.carry_out(&mut orders, &scene.options).await?;
         Ok(orders.outcomes())
     }
 
-    async fn scene(&self, now: Time, options: Arc<Options>) -> anyhow::Result<Scene> {
+    async fn scene(&self, now: Time, options: Arc<Options>, rules: Rules) -> anyhow::Result<Scene> {
         let view = self.look(now).await?;
         self.settle_unheard(&view).await.context("finding out what came of earlier orders")?;
-        let memories = self.take_memories().await?;
+        let rules = self.ruled(rules, &view, &options).await?;
+        let memories = self.memories().await?;
         // None of these waits for another: on a large node each takes a while.
         let ((market, vegas), observed, flows, changes) = tokio::try_join!(
             self.market(&view, &options),
@@ -76,7 +106,7 @@ impl Ops {
             self.flows(),
             self.ledger.changes_since(now.plus_hours(-BUDGET_HOURS), now, options.dry_run),
         )?;
-        Ok(Scene { view, options, market, vegas, memories, observed, flows, changes })
+        Ok(Scene { view, options, market, vegas, memories, observed, flows, changes, rules })
     }
 
     async fn market(&self, view: &NodeView, options: &Options) -> anyhow::Result<(Market, Reason)> {
@@ -95,32 +125,26 @@ impl Ops {
         Ok((Market { amounts, traffic, floor_multiplier, sat_per_kvb }, vegas))
     }
 
-    /// What is remembered of each peer. A memory that this version cannot read is an error, not a fresh start: it was
-    /// written by us and is worth weeks.
-    pub(super) async fn memories(&self) -> anyhow::Result<HashMap<PeerId, Memory>> {
+    /// What is remembered of each peer: as the last step has recorded it, or read from the ledger. A memory that this version cannot
+    /// read is an error, not a fresh start: it was written by us and is worth weeks.
+    pub(super) async fn memories(&self) -> anyhow::Result<Arc<HashMap<PeerId, Memory>>> {
+        if let Some(memories) = self.seen.read(|seen| seen.memories.clone()) {
+            return Ok(memories);
+        }
         let rows = self.ledger.memories().await?;
         let parse = |row: MemoryRow| {
             let memory = fees::recalled(&row.memory, row.learned.as_deref())
                 .with_context(|| format!("what is remembered of peer {}", row.peer))?;
             Ok((row.peer, memory))
         };
-        rows.into_iter().map(parse).collect()
+        rows.into_iter().map(parse).collect::<anyhow::Result<_>>().map(Arc::new)
     }
 
-    /// The same for those who hold the turn and will record what becomes of it: read from the ledger once. If the step ends
-    /// early the next one reads it again.
-    pub(super) async fn take_memories(&self) -> anyhow::Result<HashMap<PeerId, Memory>> {
-        match self.seen.change(|seen| seen.memories.take()) {
-            Some(memories) => Ok(memories),
-            None => self.memories().await,
-        }
-    }
-
-    /// Saves decisions and memories, as far as they are not kept already.
+    /// Saves decisions and memories, as far as they are not kept already. For those who hold the turn.
     pub(super) async fn record_fees(
         &self,
         now: Time,
-        mut memories: HashMap<PeerId, Memory>,
+        mut memories: Arc<HashMap<PeerId, Memory>>,
         news: Vec<(PeerId, Memory)>,
         rows: &[FeeRow],
     ) -> anyhow::Result<()> {
@@ -129,8 +153,10 @@ impl Ops {
             Ok(MemoryRow { peer: *peer, memory: saved.memory, learned: saved.learned })
         };
         let saved = news.iter().map(saved).collect::<anyhow::Result<Vec<_>>>()?;
+        // Whether it is kept is known afterwards only: whoever comes in between, or after a failure, reads the ledger.
+        self.seen.change(|seen| seen.memories = None);
         self.ledger.record_fees(now, &saved, rows).await?;
-        memories.extend(news);
+        Arc::make_mut(&mut memories).extend(news);
         self.seen.change(|seen| seen.memories = Some(memories));
         Ok(())
     }
@@ -170,7 +196,13 @@ impl Ops {
 }
 
 impl Scene {
-    fn decide(&self, peer: PeerId, channels: &[&Channel], bid: Option<&Bid>, tuning: &Tuning) -> FeeDecision {
+    fn decide(
+        &self,
+        (peer, channels): (PeerId, &[&Channel]),
+        bid: Option<&Bid>,
+        policy: &Policy,
+        tuning: &Tuning,
+    ) -> FeeDecision {
         let memory = self.memories.get(&peer).map(|memory| match self.options.dry_run {
             true => Cow::Borrowed(memory),
             false => fees::in_earnest(memory),
@@ -192,6 +224,7 @@ impl Scene {
             memory: memory.as_deref(),
             bid,
             tuning,
+            policy,
         })
         .with_vegas(self.vegas.clone())
     }

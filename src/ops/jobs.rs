@@ -11,6 +11,8 @@ pub enum Job {
     Flow,
     Fees,
     Rebalance,
+    /// Ends policies when their time is over.
+    Policies,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,7 +29,7 @@ pub struct JobReport {
 pub struct Jobs(Mutex<BTreeMap<Job, JobReport>>);
 
 impl Job {
-    pub const ALL: [Job; 4] = [Job::Sync, Job::Flow, Job::Fees, Job::Rebalance];
+    pub const ALL: [Job; 5] = [Job::Sync, Job::Flow, Job::Fees, Job::Rebalance, Job::Policies];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -35,6 +37,7 @@ impl Job {
             Job::Flow => "flow",
             Job::Fees => "fees",
             Job::Rebalance => "rebalance",
+            Job::Policies => "policies",
         }
     }
 }

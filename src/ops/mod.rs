@@ -1,39 +1,51 @@
 //! The steps: look, decide, act, remember. Everything that changes the world goes through here, one step at a time.
 
 mod by_hand;
+mod clboss;
 mod fee_cycle;
 mod flow_cycle;
+mod hive;
 mod jobs;
 mod moves;
 mod notice;
 mod plan;
+mod policies;
 mod publish;
 mod rebalance_cycle;
 mod reports;
+mod routes;
+mod rule_book;
+mod rulings;
 mod settings;
+mod suggestions;
 mod sync;
 mod vegas;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError};
 
 use tokio::sync::{Mutex, watch};
 
 pub use by_hand::{OrderError, SetFeeAnswer, WakeAnswer};
+pub use clboss::ClbossReport;
 pub use fee_cycle::tuning;
 pub use jobs::{Job, JobReport, Jobs};
+pub use policies::{PolicyAnswer, Wish};
 pub use publish::FeeOutcome;
 pub use rebalance_cycle::{Begun, Cleared, HandOrder, Presence, RebalanceReport};
 pub use reports::{
     AnalysisReport, Breaker, ChannelReport, FeeDebugReport, FeeLine, FeeReport, StatusReport, below_target,
 };
+pub use rule_book::{RuleBook, RuleCheck, Tested};
 pub use settings::{SettingChange, SettingRow, Settings};
+pub use suggestions::SuggestionReport;
 pub use sync::SyncReport;
 
-use crate::domain::{ChannelId, Clock, Flow, Identity, NodeView, PeerId, Time};
+use crate::domain::{Chain, ChannelId, Clock, Flow, GraphPeer, Identity, Msat, NodeView, PeerId, Time};
 use crate::fees::{Memory, Plan};
 use crate::ledger::Ledger;
-pub use crate::ledger::{LedgerCheck, MoveRow, MoveState};
+pub use crate::ledger::{LedgerCheck, MoveRow, MoveState, PolicyChange, PolicyChangeKind, TagRow};
+use crate::node::neighbours::{Alone, Neighbours};
 use crate::node::{Node, Rebalancer};
 use crate::options::Options;
 
@@ -43,6 +55,7 @@ pub struct Ops {
     node: Arc<dyn Node>,
     /// `None`: this node has nobody who moves liquidity.
     rebalancer: Option<Arc<dyn Rebalancer>>,
+    neighbours: Arc<dyn Neighbours>,
     ledger: Ledger,
     clock: Arc<dyn Clock>,
     settings: Settings,
@@ -51,6 +64,10 @@ pub struct Ops {
     turn: Mutex<()>,
     /// Held while the node's list of forwards is read, so that nobody reads it twice at a time.
     reading: Mutex<()>,
+    /// Held from reading the peers' policies to keeping what becomes of them. Nobody who holds it waits for the turn.
+    policing: Mutex<()>,
+    /// When the next policy expires.
+    expiry: watch::Sender<Option<Time>>,
     seen: Seen,
 }
 
@@ -67,12 +84,34 @@ struct Sights {
     check: Option<Arc<LedgerCheck>>,
     /// The last flow analysis, once a step has read or made it.
     flows: Option<Flows>,
-    /// What the ledger holds, once a step has read it; absent while a step works with it.
-    memories: Option<HashMap<PeerId, Memory>>,
+    /// What the ledger holds, once a step has recorded it; absent while one records.
+    memories: Option<Arc<HashMap<PeerId, Memory>>>,
+    /// The peers' policies, once they have been read.
+    policies: Option<policies::Policies>,
+    /// Peers whose policy has changed since their fees were decided.
+    unapplied: BTreeSet<PeerId>,
+    /// The rule file as it was read last.
+    rules: Option<Arc<RuleBook>>,
+    /// The one by which all channels were decided last.
+    rules_applied: Option<Arc<RuleBook>>,
+    /// What it said of each channel in the last step.
+    rulings: Arc<rulings::Rulings>,
+    /// The chain as the node told it last.
+    chain: Option<Chain>,
+    /// Peers in the public graph, and when they were looked up there.
+    graph: HashMap<PeerId, (Time, Arc<GraphPeer>)>,
+    /// What openings cost; `None`: the node has no record of it.
+    costs: HashMap<ChannelId, Option<Msat>>,
+    /// What channels were told besides their rate, in this life.
+    terms_told: publish::Told,
+    /// What we have of CLBoss and what it could not be told.
+    clboss: clboss::ClbossSight,
     /// The last plan that a step has read or made.
     plan: Option<Arc<Plan>>,
     /// The last rebalance step.
     rebalance: Option<Arc<RebalanceReport>>,
+    /// What ways between peers were found to cost.
+    routes: routes::Asked,
     /// When the balances were last noted.
     holdings_noted: Option<Time>,
     /// The node's list of forwards has been read to its end.
@@ -113,9 +152,31 @@ impl Ops {
         clock: Arc<dyn Clock>,
         settings: Settings,
     ) -> Ops {
-        let (turn, reading) = (Mutex::new(()), Mutex::new(()));
-        let (jobs, seen) = (Jobs::default(), Seen::default());
-        Ops { identity, node, rebalancer: None, ledger, clock, settings, jobs, turn, reading, seen }
+        let (turn, reading, policing) = (Mutex::new(()), Mutex::new(()), Mutex::new(()));
+        let (jobs, expiry, seen) = (Jobs::default(), watch::Sender::new(None), Seen::default());
+        let neighbours = Arc::new(Alone);
+        let rebalancer = None;
+        Ops {
+            identity,
+            node,
+            rebalancer,
+            neighbours,
+            ledger,
+            clock,
+            settings,
+            jobs,
+            turn,
+            reading,
+            policing,
+            expiry,
+            seen,
+        }
+    }
+
+    /// The same with the plugins that run beside us on the node.
+    #[must_use]
+    pub fn beside(self, neighbours: Arc<dyn Neighbours>) -> Ops {
+        Ops { neighbours, ..self }
     }
 
     pub fn now(&self) -> Time {

@@ -1,9 +1,11 @@
 //! The plan of the whole node: made twice a day within the fee step, kept in the ledger in between.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::Ops;
 use super::fee_cycle::Scene;
+use crate::domain::Policy;
 use crate::fees::{self, Plan, PlanInputs, Planned, Tuning};
 
 /// Name of the plan in the ledger.
@@ -12,9 +14,11 @@ const NOTE: &str = "plan";
 impl Ops {
     /// The plan that holds now; a new one is saved before anything is decided by it.
     pub(super) async fn plan(&self, scene: &Scene, tuning: &Tuning) -> anyhow::Result<Arc<Plan>> {
-        let by_peer = scene.view.priced_by_peer().into_iter();
-        let planned = |(peer, channels)| Planned { peer, channels, memory: scene.memories.get(&peer) };
-        let peers: Vec<Planned> = by_peer.map(planned).collect();
+        let by_peer = scene.view.priced_by_peer();
+        let policies: Vec<Cow<Policy>> = by_peer.iter().map(|(_, channels)| scene.rules.of_all(channels)).collect();
+        let planned =
+            |((peer, channels), policy)| Planned { peer, channels, memory: scene.memories.get(&peer), policy };
+        let peers: Vec<Planned> = by_peer.into_iter().zip(policies.iter().map(Cow::as_ref)).map(planned).collect();
         let inputs = PlanInputs { now: scene.view.now, peers: &peers, market: &scene.market, tuning };
         let kept = self.kept_plan().await?;
         if let Some(kept) = kept.filter(|kept| !Plan::is_due(Some(kept), &inputs)) {

@@ -1,10 +1,12 @@
 //! Telling the node: orders are written down first, then given, and then it is written down what came of them. Believes only what
 //! the node says is in force.
 
+use std::collections::HashMap;
+
 use anyhow::Context;
 
 use super::Ops;
-use crate::domain::{Channel, ChannelId, Msat, NodeView, PeerId, Ppm, Scid, Time};
+use crate::domain::{Channel, ChannelId, Msat, NodeView, PeerId, Ppm, Scid, Terms, Time};
 use crate::fees::{self, Action, FeeDecision, Reason};
 use crate::ledger::{FeeOutcomeKind, FeeRow};
 use crate::node::{FeeOrder, NodeError};
@@ -24,6 +26,29 @@ pub struct FeeOutcome {
     pub waits: bool,
 }
 
+impl FeeOutcome {
+    /// Was another fee wanted?
+    pub fn is_change(&self) -> bool {
+        self.kind != FeeOutcomeKind::Kept
+    }
+
+    /// What came of it, as users read it.
+    pub fn outcome(&self) -> &'static str {
+        in_words(self.kind)
+    }
+}
+
+/// What came of a decision, as users read it.
+pub(super) fn in_words(kind: FeeOutcomeKind) -> &'static str {
+    match kind {
+        FeeOutcomeKind::Kept => "kept",
+        FeeOutcomeKind::Set => "set",
+        FeeOutcomeKind::Dry => "dry-run",
+        FeeOutcomeKind::Failed => "failed",
+        FeeOutcomeKind::Ordered => "unknown",
+    }
+}
+
 /// Decisions on their way to the node, one a channel, and in the same order what the ledger does not keep of them.
 #[derive(Default)]
 pub(super) struct Orders {
@@ -31,24 +56,34 @@ pub(super) struct Orders {
     asides: Vec<Aside>,
 }
 
-/// How operators call a channel, and whether it waits for the budget of a day.
+/// How operators call a channel, what is told besides the rate, the base fee that its policy names, and whether it waits for the
+/// budget of a day.
 struct Aside {
     scid: Option<Scid>,
+    rest: Terms,
+    base: Option<Msat>,
     waits: bool,
 }
 
+/// A channel, and what its policy says besides the rate.
+pub(super) type Said<'a> = (&'a Channel, Terms);
+
+/// What was told of channels besides their rate. A node cuts the largest payment to what the channel can carry, and makes of the smallest
+/// what it must: that is said once, not in every cycle.
+pub(super) type Told = HashMap<ChannelId, Terms>;
+
 impl Orders {
-    /// What the controller decided for the channels with one peer.
+    /// What was decided for the channels with one peer, and what their policy says besides.
     pub(super) fn add(
         &mut self,
         at: Time,
-        channels: &[&Channel],
+        (channels, told): (&[Said<'_>], &Told),
         decision: &FeeDecision,
         dry: bool,
     ) -> anyhow::Result<()> {
         let set = matches!(decision.action, Action::Set { .. });
         let start = self.rows.len();
-        self.push(at, channels, (decision.target, set, dry), &decision.why)?;
+        self.push(at, (channels, told), (decision.target, set, dry), &decision.why)?;
         for row in &mut self.rows[start..] {
             row.urgent = matches!(decision.action, Action::Set { urgent: true });
         }
@@ -56,9 +91,13 @@ impl Orders {
     }
 
     /// What an operator wants for the channels with one peer.
-    pub(super) fn by_hand(at: Time, channels: &[&Channel], fee: Ppm, dry: bool) -> anyhow::Result<Orders> {
+    pub(super) fn by_hand(at: Time, channels: &[Said<'_>], fee: Ppm, dry: bool) -> anyhow::Result<Orders> {
         let mut orders = Orders::default();
-        orders.push(at, channels, (fee, true, dry), &[Reason::ByHand { fee }])?;
+        let named: Vec<Said> = channels
+            .iter()
+            .map(|(channel, terms)| (*channel, Terms { base: terms.base, ..Terms::default() }))
+            .collect();
+        orders.push(at, (&named, &Told::new()), (fee, true, dry), &[Reason::ByHand { fee }])?;
         for row in &mut orders.rows {
             row.manual = true;
         }
@@ -68,19 +107,24 @@ impl Orders {
     fn push(
         &mut self,
         at: Time,
-        channels: &[&Channel],
+        (channels, told): (&[Said<'_>], &Told),
         (fee, set, dry): (Ppm, bool, bool),
         why: &[Reason],
     ) -> anyhow::Result<()> {
         let waits = why.iter().any(Reason::waits_for_budget);
         let (summary, why) = (fees::summary(why), fees::told(why)?);
-        for channel in channels {
-            let outcome = match (set && channel.ours.ppm != fee, dry) {
+        for (channel, terms) in channels {
+            let rest = terms.news(&channel.ours).without(told.get(&channel.channel_id));
+            let words = rest.in_words();
+            // What is said besides the rate does not wait for it.
+            let fee = if set || words.is_empty() { fee } else { channel.ours.ppm };
+            let summary = if words.is_empty() { summary.clone() } else { format!("{summary}; {words}") };
+            let outcome = match (!words.is_empty() || (set && channel.ours.ppm != fee), dry) {
                 (false, _) => FeeOutcomeKind::Kept,
                 (true, true) => FeeOutcomeKind::Dry,
                 (true, false) => FeeOutcomeKind::Ordered,
             };
-            self.asides.push(Aside { scid: channel.scid, waits });
+            self.asides.push(Aside { scid: channel.scid, rest, base: terms.base, waits });
             self.rows.push(FeeRow {
                 channel: channel.channel_id,
                 peer: channel.peer,
@@ -90,7 +134,7 @@ impl Orders {
                 outcome,
                 manual: false,
                 urgent: false,
-                summary: summary.clone(),
+                summary,
                 why: why.clone(),
             });
         }
@@ -98,7 +142,7 @@ impl Orders {
     }
 
     pub(super) fn outcomes(self) -> Vec<FeeOutcome> {
-        let outcome = |(row, Aside { scid, waits }): (FeeRow, Aside)| FeeOutcome {
+        let outcome = |(row, Aside { scid, waits, .. }): (FeeRow, Aside)| FeeOutcome {
             channel: row.channel,
             scid,
             peer: row.peer,
@@ -123,8 +167,14 @@ impl Ops {
                     let FeeRow { old, new, summary, .. } = &*row;
                     tracing::info!("{name}: would change the fee from {old} to {new} (dry run): {summary}");
                 }
+                // What the peer's policy has said since counts more: it is decided anew as soon as this step is over.
+                FeeOutcomeKind::Ordered if !row.manual && self.is_overruled(&row.peer) => {
+                    tracing::info!("{name}: the fee stays at {} for now, the policy has changed meanwhile", row.old);
+                    row.outcome = FeeOutcomeKind::Kept;
+                    settled.push(&*row);
+                }
                 FeeOutcomeKind::Ordered => {
-                    row.outcome = self.publish(&name, row, options).await;
+                    row.outcome = self.publish(&name, row, (aside, options)).await;
                     settled.push(&*row);
                 }
                 _ => {}
@@ -136,11 +186,20 @@ impl Ops {
         self.ledger.settle_fees(&settled).await.context("recording what came of the orders")
     }
 
-    async fn publish(&self, name: &str, order: &FeeRow, options: &Options) -> FeeOutcomeKind {
+    async fn publish(&self, name: &str, order: &FeeRow, (aside, options): (&Aside, &Options)) -> FeeOutcomeKind {
         let (old, fee) = (order.old, order.new);
-        let base = options.base_fee_msat.map(Msat);
-        match self.node.set_fee(FeeOrder { channel: order.channel, ppm: fee, base }).await {
+        // A policy's word is stronger than the option, which goes along with changes of the rate only.
+        let base = aside.base.or(options.base_fee_msat.map(Msat).filter(|_| old != fee));
+        let Terms { htlc_min, htlc_max, .. } = aside.rest;
+        match self.node.set_fee(FeeOrder { base, htlc_min, htlc_max, ..FeeOrder::rate(order.channel, fee) }).await {
             Ok(in_force) if in_force.ppm == fee && base.is_none_or(|base| in_force.base == base) => {
+                if htlc_min.is_some() || htlc_max.is_some() {
+                    self.seen.change(|seen| {
+                        let told = seen.terms_told.entry(order.channel).or_default();
+                        told.htlc_min = htlc_min.or(told.htlc_min);
+                        told.htlc_max = htlc_max.or(told.htlc_max);
+                    });
+                }
                 tracing::info!("{name}: fee {old} -> {fee}: {}", order.summary);
                 FeeOutcomeKind::Set
             }

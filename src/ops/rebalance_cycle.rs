@@ -7,8 +7,10 @@ use std::sync::Arc;
 use anyhow::Context;
 
 use super::moves::Jobs;
+use super::policies::Rules;
+use super::routes::{Routes, guessed};
 use super::{Flows, Ops, OrderError};
-use crate::domain::{ChannelId, Job, MoveFailure, Msat, NodeView, PeerId, Policy, Ppm, Sat, Scid, Share, Side, Time};
+use crate::domain::{ChannelId, Job, MoveFailure, Msat, NodeView, PeerId, Ppm, Sat, Scid, Share, Side, Time};
 use crate::fees::{self, Market, PlanInputs, Planned};
 use crate::ledger::{MoveEnd, MoveRow, NewMove, Reputation};
 use crate::node::{NodeError, Rebalancer};
@@ -93,6 +95,8 @@ struct Scene {
     jobs: Vec<Job>,
     budget: Budget,
     tuning: Tuning,
+    rules: Rules,
+    routes: Routes,
 }
 
 impl Ops {
@@ -108,8 +112,8 @@ impl Ops {
         let _turn = self.turn.lock().await;
         let (now, options) = (self.clock.now(), self.settings.now());
         let (presence, jobs) = self.attend(now, &options).await?;
-        let scene = self.moving_scene(now, options, jobs).await.context("looking at the node")?;
-        let plan = scene.with(rebalance::plan);
+        let mut scene = self.moving_scene(now, options, jobs).await.context("looking at the node")?;
+        let plan = self.plan_moves(&mut scene).await;
         let begun = self.begin_all(&plan.moves, &presence, &scene).await?;
         let (dry_run, budget) = (scene.options.dry_run, scene.budget);
         let report = Arc::new(RebalanceReport { at: now, rebalancer: presence, dry_run, budget, plan, begun });
@@ -117,17 +121,32 @@ impl Ops {
         Ok(report)
     }
 
+    /// A plan, and once more with what the node says of routes that the first one could only guess.
+    async fn plan_moves(&self, scene: &mut Scene) -> Plan {
+        let plan = scene.with(rebalance::plan);
+        let pairs = guessed(&plan, &scene.view);
+        let view = scene.view.clone();
+        match self.ask_routes(&view, &pairs, &scene.tuning, &mut scene.routes).await {
+            true => scene.with(rebalance::plan),
+            false => plan,
+        }
+    }
+
     /// One move that an operator wants, at once.
     pub async fn rebalance_by_hand(&self, order: &HandOrder) -> Result<(Move, Begun), OrderError> {
         let _turn = self.turn.lock().await;
         let (now, options) = (self.clock.now(), self.settings.now());
         let (presence, jobs) = self.attend(now, &options).await?;
-        let scene = self.moving_scene(now, options, jobs).await?;
+        let mut scene = self.moving_scene(now, options, jobs).await?;
         let to = self.scid_by_name(&scene.view, &order.to).await?;
         let made = match &order.pair {
             None => scene.with(|i| rebalance::best_for(i, to)),
             Some((from, amount)) => {
                 let from = self.scid_by_name(&scene.view, from).await?;
+                let id = |scid| scene.view.channels.iter().find(|c| c.scid == Some(scid)).map(|c| c.channel_id);
+                if let (Some(from), Some(to)) = (id(from), id(to)) {
+                    self.ask_routes(&scene.view, &[(from, to)], &scene.tuning, &mut scene.routes).await;
+                }
                 let (amount, max_fee, force) = (*amount, order.max_fee, order.force);
                 scene.with(|i| rebalance::by_hand(i, &Wanted { from, to, amount, max_fee, force }))
             }
@@ -214,9 +233,10 @@ impl Ops {
             running: sums.open,
         };
         let past = self.ledger.closed_moves(now.plus_hours(-24.0 * PAST_DAYS)).await?;
+        let rules = self.standing_rules(&view, &options).await?;
         Ok(Scene {
             flows: self.flows().await?,
-            peers: self.peer_facts(&view, &amounts, &options).await?,
+            peers: self.peer_facts((&view, &rules), &amounts, &options).await?,
             amounts,
             past: past.iter().filter_map(past_move).collect(),
             new: self.ledger.channels_since(now.plus_hours(-24.0 * NEWCOMER_DAYS)).await?,
@@ -224,6 +244,8 @@ impl Ops {
             jobs,
             budget: rebalance::budget(&funds, &limits(&options)),
             tuning: tuning(&options),
+            rules,
+            routes: self.known_routes(now),
             view,
             options,
         })
@@ -232,7 +254,7 @@ impl Ops {
     /// What pricing has learned of each peer's payers, and how its payments fare.
     async fn peer_facts(
         &self,
-        view: &NodeView,
+        (view, rules): (&NodeView, &Rules),
         amounts: &[Msat],
         options: &Options,
     ) -> anyhow::Result<BTreeMap<PeerId, PeerFacts>> {
@@ -243,8 +265,10 @@ impl Ops {
             floor_multiplier: 1.0,
             sat_per_kvb: view.feerate.map(|feerate| feerate.sat_per_kvb),
         };
-        let planned = |(peer, channels)| Planned { peer, channels, memory: memories.get(&peer) };
-        let planned: Vec<Planned> = view.priced_by_peer().into_iter().map(planned).collect();
+        let by_peer = view.priced_by_peer();
+        let policies: Vec<_> = by_peer.iter().map(|(_, channels)| rules.of_all(channels)).collect();
+        let planned = |((peer, channels), policy)| Planned { peer, channels, memory: memories.get(&peer), policy };
+        let planned: Vec<Planned> = by_peer.into_iter().zip(policies.iter().map(|p| &**p)).map(planned).collect();
         let tuning = super::fee_cycle::tuning(options);
         let inputs = PlanInputs { now: view.now, peers: &planned, market: &market, tuning: &tuning };
         let wanted: HashMap<PeerId, f64> = fees::wanted(&inputs).into_iter().collect();
@@ -285,6 +309,12 @@ impl Ops {
         manual: bool,
     ) -> anyhow::Result<Begun> {
         let now = scene.view.now;
+        let claimed = self.take_balance_from_clboss(now, &scene.options, [made.from_peer, made.to_peer]).await;
+        match claimed {
+            Err(error) if !manual => return Ok(Begun::Refused(format!("{error:#}"))),
+            Err(error) => tracing::warn!("{made} is ordered by hand all the same: {error:#}"),
+            Ok(()) => {}
+        }
         // Without knowing what was counted before, nobody could tell what the move has brought.
         let before = match rebalancer.tally(made.order.to).await {
             Ok(before) => before,
@@ -346,13 +376,13 @@ impl Scene {
         let routing = self.view.channels.iter().filter(|channel| channel.routes());
         let candidates: Vec<Candidate> = routing
             .map(|channel| {
-                let policy = Policy::default();
+                let policy = self.rules.of(channel);
                 let unsent = channel.opener == Some(Side::Local) && channel.sent == Some(Msat::ZERO);
                 Candidate {
                     channel,
                     flow: self.flows.get(&channel.channel_id).map(|(_, flow)| flow),
                     mode: policy.rebalance,
-                    hive: policy.tags.contains("hive"),
+                    hive: policy.is_hive(),
                     newcomer: unsent && self.new.contains(&channel.channel_id),
                     busy: self.busy(channel),
                 }
@@ -364,7 +394,7 @@ impl Scene {
             peers: &self.peers,
             amounts: &self.amounts,
             past: &self.past,
-            routes: &BTreeMap::new(),
+            routes: &self.routes,
             budget: &self.budget,
             tuning: &self.tuning,
         })

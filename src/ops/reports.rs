@@ -8,7 +8,7 @@ use anyhow::Context;
 use serde_json::Value;
 
 use super::{Job, JobReport, Ops, OrderError};
-use crate::domain::{Channel, Flow, FlowClass, Identity, NodeView, Ppm, Scid, Time};
+use crate::domain::{Channel, ChannelId, Flow, FlowClass, Identity, NodeView, Policy, Ppm, Scid, Time};
 use crate::fees;
 use crate::flow::{self, FlowInputs};
 
@@ -79,6 +79,8 @@ pub struct FeeDebugReport {
     pub learner: Value,
     /// What pricing remembers of the peer.
     pub memory: Value,
+    /// What may be done with the channel, and who said so.
+    pub policy: Policy,
 }
 
 impl Ops {
@@ -86,12 +88,12 @@ impl Ops {
         let jobs = self.jobs.reports();
         let view = self.last_view();
         let mut channels = self.channels_of(view.as_deref()).await?;
-        let rows = RECENT.max(u32::try_from(channels.len()).unwrap_or(RECENT));
-        let mut changes = self.ledger.recent_changes(rows).await.context("reading the last fee changes")?;
+        let changes = self.ledger.recent_changes(RECENT).await.context("reading the last fee changes")?;
         if let Some(view) = &view {
-            take_in(&mut channels, &changes, view.now);
+            // A step looks before it acts: a channel's fee is the one that was set since, not the one that was seen.
+            let set = self.ledger.set_since(view.now).await.context("reading the fees set since the last look")?;
+            take_in(&mut channels, &set);
         }
-        changes.truncate(RECENT as usize);
         Ok(StatusReport {
             identity: self.identity.clone(),
             options: self.settings.now(),
@@ -172,12 +174,17 @@ impl Ops {
         let why = fees::in_words(&row.why).context("reading the stages of the decision")?;
         let memories = self.memories().await?;
         let memory = memories.get(&row.peer);
+        let policy = match view.channels.iter().find(|channel| channel.channel_id == id) {
+            Some(channel) => self.policy_of_channel(channel).await?,
+            None => self.policy_of(row.peer).await?.1,
+        };
         let learner = memory.and_then(fees::learner).map_or(Value::Null, |learner| learner.json());
         Ok(FeeDebugReport {
             last: named(row, Some(&view)),
             why,
             learner,
             memory: memory.map_or(Value::Null, fees::debug),
+            policy,
         })
     }
 
@@ -217,6 +224,8 @@ impl Ops {
         warnings.extend(self.all_breakers().iter().filter_map(Breaker::in_words));
         warnings.extend(self.unread_in_words());
         warnings.extend(self.last_rebalance().and_then(|report| report.rebalancer.in_words()));
+        warnings.extend(self.last_rules().iter().flat_map(|book| book.warnings()));
+        warnings.extend(self.clboss_in_words());
         for (job, report) in jobs {
             if let Some(error) = &report.last_error {
                 warnings.push(format!("the last {} step failed: {error}", job.name()));
@@ -237,21 +246,11 @@ impl FeeReport {
     }
 
     pub fn outcome(&self) -> &'static str {
-        match self.row.outcome {
-            FeeOutcomeKind::Kept => "kept",
-            FeeOutcomeKind::Set => "set",
-            FeeOutcomeKind::Dry => "dry-run",
-            FeeOutcomeKind::Failed => "failed",
-            FeeOutcomeKind::Ordered => "unknown",
-        }
+        super::publish::in_words(self.row.outcome)
     }
 }
 
-/// A step looks before it acts: a channel's fee is the one that was set since, not the one that was seen.
-fn take_in(channels: &mut [ChannelReport], changes: &[(i64, FeeRow)], seen: Time) {
-    let set = |row: &&FeeRow| row.at >= seen && row.outcome == FeeOutcomeKind::Set;
-    // The newest comes first, so it is the last to be put in.
-    let set: HashMap<_, _> = changes.iter().rev().map(|(_, row)| row).filter(set).map(|r| (r.channel, r.new)).collect();
+fn take_in(channels: &mut [ChannelReport], set: &HashMap<ChannelId, Ppm>) {
     for report in channels {
         if let Some(fee) = set.get(&report.channel.channel_id) {
             report.channel.ours.ppm = *fee;

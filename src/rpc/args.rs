@@ -44,6 +44,65 @@ impl Args {
         self.text(name)?.map(parse).transpose()
     }
 
+    /// A number, as a number or as text.
+    pub fn number(&self, name: &str) -> Result<Option<f64>, RpcError> {
+        let parse = |text: String| {
+            let number = text.parse().ok().filter(|number: &f64| number.is_finite());
+            number.ok_or_else(|| RpcError::caller(format!("'{name}' must be a number, not '{text}'")))
+        };
+        self.text(name)?.map(parse).transpose()
+    }
+
+    /// The same for a parameter that `none` takes away: `Some(None)`.
+    pub fn unless_none<T>(
+        &self,
+        name: &str,
+        read: impl Fn(&Args, &str) -> Result<Option<T>, RpcError>,
+    ) -> Result<Option<Option<T>>, RpcError> {
+        match self.text(name)?.as_deref() {
+            None => Ok(None),
+            Some("none") => Ok(Some(None)),
+            Some(_) => Ok(read(self, name)?.map(Some)),
+        }
+    }
+
+    /// A list: as JSON, as the text of a JSON list, or of texts with commas between them.
+    pub fn list(&self, name: &str) -> Result<Option<Vec<Value>>, RpcError> {
+        let wrong = |given: &Value| RpcError::caller(format!("'{name}' must be a list, not {given}"));
+        match self.0.get(name) {
+            None => Ok(None),
+            Some(Value::Array(items)) => Ok(Some(items.clone())),
+            Some(given @ Value::String(text)) if text.trim_start().starts_with('[') => {
+                serde_json::from_str(text).map(Some).map_err(|_| wrong(given))
+            }
+            Some(Value::String(text)) => Ok(Some(text.split(',').map(|part| part.trim().into()).collect())),
+            Some(number @ (Value::Number(_) | Value::Bool(_))) => Ok(Some(vec![number.to_string().into()])),
+            Some(given) => Err(wrong(given)),
+        }
+    }
+
+    /// What was given in one place belongs to another, if that one is empty.
+    pub fn move_to(&mut self, from: &'static str, to: &'static str) {
+        if !self.0.contains_key(to)
+            && let Some(value) = self.0.remove(from)
+        {
+            self.0.insert(to, value);
+        }
+    }
+
+    /// The names that were given.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.0.keys().copied()
+    }
+
+    /// Arguments made of an object, as an entry of a list is one.
+    pub fn of(usage: &'static str, entry: &Value) -> Result<Args, RpcError> {
+        match entry {
+            Value::Object(_) => Args::read("an entry", usage, entry),
+            other => Err(RpcError::caller(format!("an entry is an object with {usage}, not {other}"))),
+        }
+    }
+
     /// Yes or no; no when it is missing.
     pub fn flag(&self, name: &str) -> Result<bool, RpcError> {
         match self.text(name)?.as_deref().map(str::to_ascii_lowercase).as_deref() {
@@ -74,8 +133,13 @@ pub(super) fn required<T>(name: &str, value: Option<T>) -> Result<T, RpcError> {
 
 /// The names in a usage line, and whether each must be given.
 pub(super) fn parameters(usage: &'static str) -> impl Iterator<Item = (&'static str, bool)> {
+    spellings(usage).map(|(names, must)| (names.split('|').next().unwrap_or(names), must))
+}
+
+/// The same with every spelling of a name, `|` between them; the first is the one that counts.
+fn spellings(usage: &'static str) -> impl Iterator<Item = (&'static str, bool)> {
     usage.split_whitespace().map(|word| match word.strip_prefix('[').and_then(|word| word.strip_suffix(']')) {
-        Some(name) => (name, false),
+        Some(names) => (names, false),
         None => (word, true),
     })
 }
@@ -100,8 +164,10 @@ impl Reader<'_> {
 
     fn keyword(&mut self, given: &str, value: Value) -> Result<(), RpcError> {
         let wanted = given.replace('-', "_");
-        let known = parameters(self.usage).map(|(name, _)| name).find(|name| *name == wanted);
-        let name = known.ok_or_else(|| RpcError::caller(format!("unknown parameter '{given}'; {}", self.hint())))?;
+        let known = spellings(self.usage).find(|(names, _)| names.split('|').any(|name| name == wanted));
+        let name = known
+            .and_then(|(names, _)| names.split('|').next())
+            .ok_or_else(|| RpcError::caller(format!("unknown parameter '{given}'; {}", self.hint())))?;
         match self.given.insert(name, value) {
             None => Ok(()),
             Some(_) => Err(RpcError::caller(format!("'{name}' is given twice; {}", self.hint()))),

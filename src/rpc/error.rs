@@ -19,14 +19,21 @@ pub(super) const STARTING: i32 = 4001;
 /// The plugin runs and does nothing, for a reason that only the operator can remove.
 pub(super) const DISABLED: i32 = 4002;
 
+/// Asked for too often: nothing was changed.
+pub(super) const TOO_OFTEN: i32 = 4003;
+
 /// Every code, for the manual.
-pub(super) const CODES: [(i32, &str); 4] = [
+pub(super) const CODES: [(i32, &str); 5] = [
     (CALLER, "A parameter is missing, unknown or not allowed. The text says what to give instead."),
     (BROKEN, "Something broke underneath: the node did not answer, or the ledger could not be read or written."),
     (STARTING, "The plugin is still starting: it waits for the node or opens its ledger. Ask again a little later."),
     (
         DISABLED,
         "The plugin does nothing, because its ledger is not one that it may use. The text says why and what to do.",
+    ),
+    (
+        TOO_OFTEN,
+        "A peer's policy was changed too often within a minute. Nothing was changed; the text says when to try again.",
     ),
 ];
 
@@ -63,6 +70,7 @@ impl From<OrderError> for RpcError {
     fn from(error: OrderError) -> RpcError {
         match error {
             OrderError::Caller(text) => RpcError::caller(text),
+            OrderError::TooOften(text) => RpcError { code: TOO_OFTEN, message: text },
             OrderError::Broken(error) => error.into(),
         }
     }
@@ -91,6 +99,7 @@ mod tests {
         let cases = [
             (RpcError::from(OrderError::Caller("no".to_owned())), CALLER, "no"),
             (RpcError::from(OrderError::Broken(broken)), BROKEN, "recording the fees: disk full"),
+            (RpcError::from(OrderError::TooOften("later".to_owned())), TOO_OFTEN, "later"),
             (RpcError::starting("opening the ledger"), STARTING, "still starting: opening the ledger"),
             (RpcError::disabled("not our file"), DISABLED, "disabled: not our file"),
         ];

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::policy_shape::in_force;
 use super::{Answer, Args, Command, date, rounded};
 use crate::domain::{FlowClass, Time};
 use crate::ops::{FeeDebugReport, FeeLine, FeeReport, Ops};
@@ -80,6 +81,10 @@ pub(super) const COMMAND: Command = Command {
         ),
         ("learner.text", "The same in one line."),
         ("memory", "With channel: what pricing remembers of the peer."),
+        (
+            "policy",
+            "With channel: what may be done with it, with the `trail[]` of who said so; as `in_force` of `revenue-policy get`.",
+        ),
     ],
     refuses: &["a channel that the node does not know, or that no fee was decided for yet"],
     run: |ops, args| Box::pin(run(ops, args)),
@@ -149,7 +154,11 @@ fn in_short(line: &FeeLine, now: Time) -> Value {
 }
 
 fn one(report: &FeeDebugReport) -> Value {
-    merged(line(&report.last), json!({ "stages": report.why, "learner": report.learner, "memory": report.memory }))
+    merged(
+        line(&report.last),
+        json!({ "stages": report.why, "learner": report.learner, "memory": report.memory,
+        "policy": in_force(&report.policy) }),
+    )
 }
 
 fn line(report: &FeeReport) -> Value {

@@ -2,14 +2,23 @@
 
 mod analyze;
 mod args;
+mod clboss_status;
 mod clear_reservations;
 mod config;
 mod error;
 mod fee_debug;
+mod ignore;
+mod ignored;
+mod policy;
+mod policy_file;
+mod policy_shape;
 mod rebalance;
 mod rebalance_debug;
+mod remanage;
 mod set_fee;
 mod status;
+mod test_channel;
+mod unignore;
 mod wake_all;
 
 use std::fmt::Write as _;
@@ -40,6 +49,14 @@ pub const COMMANDS: &[Command] = &[
     rebalance::COMMAND,
     rebalance_debug::COMMAND,
     clear_reservations::COMMAND,
+    policy::COMMAND,
+    policy_file::COMMAND,
+    test_channel::COMMAND,
+    ignore::COMMAND,
+    unignore::COMMAND,
+    ignored::COMMAND,
+    clboss_status::COMMAND,
+    remanage::COMMAND,
 ];
 
 /// One row of the table.
@@ -202,8 +219,8 @@ mod tests {
         let settings = Settings::new(Layers::default()).unwrap();
         let (_stage, seen) = watch::channel(Stage::Disabled { settings, reason: "not our file".to_owned() });
         for command in COMMANDS {
-            let params = if command.name == "revenue-set-fee" { json!(["1x1x1", 5]) } else { json!([]) };
-            let given = answer(command, &params, seen.clone()).await;
+            let needed: Vec<_> = args::parameters(command.usage).filter(|(_, must)| *must).map(|_| json!(5)).collect();
+            let given = answer(command, &json!(needed), seen.clone()).await;
             match given {
                 Ok(status) => assert_eq!(
                     (&status["status"], &status["warnings"][0]),

@@ -41,7 +41,8 @@ pub(super) const COMMAND: Command = Command {
         (
             "recent_fee_changes[]",
             "The last 10, newest first: `id`, `channel_id`, `peer_id`, `old_fee_ppm`, `new_fee_ppm`, `reason`, `manual`, \
-             `outcome` (`set`, `dry-run`, `failed`; `unknown`: the node has not answered), `timestamp`.",
+             `outcome` (`set`, `dry-run`, `failed`; `unknown`: the node has not answered; `kept`: the peer's policy changed before the \
+             node was told), `timestamp`.",
         ),
         (
             "recent_rebalances[]",

@@ -1,7 +1,7 @@
 //! One of our channels in the market: whose the money is, what we ask, and what the network has heard of it.
 
 use super::network::Seat;
-use crate::domain::{Channel, ChannelState, FeePolicy, Msat, PeerId, Ppm, Scid, Side, Time};
+use crate::domain::{Bounds, Channel, ChannelState, FeePolicy, Msat, PeerId, Ppm, Scid, Side, Time};
 
 /// After a raise the old price is still accepted for so long (Core Lightning's `enforcedelay`).
 pub const GRACE_SECS: i64 = 600;
@@ -259,6 +259,7 @@ impl SimChannel {
                 htlc_max: Some(Msat(self.capacity / 100 * 99)),
             }),
             sent: Some(Msat(self.outgoing.fulfilled_msat)),
+            bounds: Bounds { reestablished: Some(connected), ..Bounds::default() },
         }
     }
 }

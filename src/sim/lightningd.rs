@@ -6,6 +6,7 @@ mod commands;
 mod configs;
 mod forwards;
 mod host;
+mod neighbours;
 mod plugins;
 mod setchannel;
 mod tricks;

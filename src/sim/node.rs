@@ -9,8 +9,10 @@ use super::market::Market;
 use super::mempool::Mempool;
 use super::network::{Network, Scenario};
 use super::tape::Tape;
-use crate::domain::ChannelName;
-use crate::domain::{Channel, Feerate, Forward, Identity, Msat, Scid, Time};
+use crate::domain::{
+    Chain, Channel, ChannelId, ChannelName, Estimate, FeePolicy, Feerate, Forward, Graph, GraphPeer, Identity, Msat,
+    PeerId, Sat, Scid, Time,
+};
 use crate::node::{BreakerReport, FeeInForce, FeeOrder, ForwardPage, Node, NodeError};
 
 /// A market and its mempool behind one lock.
@@ -115,6 +117,29 @@ impl Node for SimNode {
         Ok(Some(self.feerate_now()))
     }
 
+    async fn chain(&self) -> Result<Chain, NodeError> {
+        let blocks = (self.now().0 - self.market().network().scenario.start.0) / 600_000;
+        let height = crate::sim::network::START_HEIGHT.saturating_add(u32::try_from(blocks).unwrap_or(0));
+        let sat_per_vb = self.feerate_now().sat_per_kvb as f64 / 1000.0;
+        Ok(Chain { height, synced: true, feerates: vec![Estimate { blocks: 6, sat_per_vb }] })
+    }
+
+    /// The graph of the market is our channels.
+    async fn peer_in_graph(&self, peer: PeerId) -> Result<GraphPeer, NodeError> {
+        let market = self.market();
+        let ours: Vec<_> = market.channels.iter().filter(|c| c.peer_id == peer && c.stage != Stage::Closed).collect();
+        let capacity = Sat(ours.iter().map(|c| c.capacity / 1000).sum());
+        let graph = match u32::try_from(ours.len()) {
+            Ok(0) => Graph::Missing,
+            channels => Graph::Known { channels: channels.unwrap_or(u32::MAX), capacity },
+        };
+        Ok(GraphPeer { alias: None, graph, ..GraphPeer::default() })
+    }
+
+    async fn opening_cost(&self, _: ChannelId) -> Result<Option<Msat>, NodeError> {
+        Ok(None)
+    }
+
     async fn set_fee(&self, order: FeeOrder) -> Result<FeeInForce, NodeError> {
         let mut market = self.market();
         let place = market.channels.iter().position(|c| c.seat.channel_id == order.channel && c.routes());
@@ -123,9 +148,16 @@ impl Node for SimNode {
             return Err(NodeError::Refused { method: "setchannel".to_owned(), code: -32602, message });
         };
         let old = market.channels[place].price;
-        let base = order.base.map_or(old.base, |base| base.0);
-        market.set_price(place, Price { base, ppm: order.ppm.0, ..old }, None);
-        Ok(FeeInForce { ppm: order.ppm, base: Msat(base) })
+        let most = market.channels[place].capacity / 100 * 99;
+        let price = Price {
+            base: order.base.map_or(old.base, |base| base.0),
+            ppm: order.ppm.0,
+            htlc_min: order.htlc_min.map_or(old.htlc_min, |min| min.0),
+            htlc_max: order.htlc_max.map_or(old.htlc_max, |max| max.0.min(most)),
+        };
+        market.set_price(place, price, None);
+        let FeePolicy { base, ppm, htlc_min, htlc_max } = price.policy();
+        Ok(FeeInForce { ppm, base, htlc_min, htlc_max })
     }
 
     fn warnings(&self) -> Vec<String> {

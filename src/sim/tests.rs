@@ -149,7 +149,7 @@ fn a_higher_fee_never_sells_more() {
 async fn old_prices_are_honoured_for_ten_minutes_and_then_refused() {
     let node = played(3, 2, 20);
     for channel in node.channels().await.unwrap() {
-        node.set_fee(FeeOrder { channel: channel.channel_id, ppm: Ppm(120), base: None }).await.unwrap();
+        node.set_fee(FeeOrder::rate(channel.channel_id, Ppm(120))).await.unwrap();
     }
     let raised = node.now();
     node.advance(Time(raised.0 + 6 * 3_600_000));

@@ -85,18 +85,18 @@ async fn check_fees(node: &dyn Node) {
     let id = channel.channel_id;
 
     for round in ["first", "again"] {
-        let set = node.set_fee(FeeOrder { channel: id, ppm, base: None }).await.unwrap();
+        let set = node.set_fee(FeeOrder::rate(id, ppm)).await.unwrap();
         assert_eq!((set.ppm, set.base), (ppm, channel.ours.base), "{round}: the base is left alone");
         let now = listed(node, id).await;
         assert_eq!((now.ours.ppm, now.ours.base), (ppm, channel.ours.base), "{round}: the listing agrees");
     }
     let base = Msat(if channel.ours.base == Msat(7) { 8 } else { 7 });
-    let set = node.set_fee(FeeOrder { channel: id, ppm: Ppm(0), base: Some(base) }).await.unwrap();
+    let set = node.set_fee(FeeOrder { base: Some(base), ..FeeOrder::rate(id, Ppm(0)) }).await.unwrap();
     assert_eq!((set.ppm, set.base), (Ppm(0), base));
     let now = listed(node, id).await;
     assert_eq!((now.ours.ppm, now.ours.base), (Ppm(0), base));
 
-    let stranger = FeeOrder { channel: ChannelId([0x11; 32]), ppm, base: None };
+    let stranger = FeeOrder::rate(ChannelId([0x11; 32]), ppm);
     let error = node.set_fee(stranger).await.unwrap_err();
     assert!(matches!(error, NodeError::Refused { .. }), "an unknown channel is refused: {error}");
 }

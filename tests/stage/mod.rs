@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use cl_revenue_ops::domain::{
-    Channel, ChannelId, ChannelName, Clock as _, Feerate, Forward, Identity, ManualClock, PeerId, Ppm, Scid, Time,
+    Chain, Channel, ChannelId, ChannelName, Clock as _, Feerate, Forward, GraphPeer, Identity, ManualClock, Msat,
+    PeerId, Ppm, Scid, Time,
 };
 use cl_revenue_ops::ledger::{FeeRow, Ledger, MemoryRow};
+use cl_revenue_ops::node::neighbours::Neighbours;
 use cl_revenue_ops::node::{BreakerReport, FeeInForce, FeeOrder, ForwardPage, Node, NodeError};
 use cl_revenue_ops::ops::{FeeOutcome, Ops, Settings};
 use cl_revenue_ops::options::{Layers, find};
@@ -34,10 +36,14 @@ pub(crate) struct Tricks {
     /// Does not list its forwards.
     pub no_forwards: bool,
     pub no_feerate: bool,
+    /// Tells nothing of the public graph.
+    pub no_graph: bool,
     /// All outgoing slots of this channel are taken.
     pub jammed: Option<ChannelId>,
     /// This channel does not exist yet.
     pub hidden: Option<ChannelId>,
+    /// Orders wait here.
+    gate: Option<Arc<Gate>>,
     /// Starts of the single forwards that it was asked for.
     asked: BTreeSet<u64>,
 }
@@ -94,7 +100,26 @@ impl Node for TrickyNode {
         if self.tricks.lock().unwrap().no_feerate { Ok(None) } else { self.inner.feerate().await }
     }
 
+    async fn chain(&self) -> Result<Chain, NodeError> {
+        self.inner.chain().await
+    }
+
+    async fn peer_in_graph(&self, peer: PeerId) -> Result<GraphPeer, NodeError> {
+        let silent = self.tricks.lock().unwrap().no_graph;
+        if silent { Err(no_answer()) } else { self.inner.peer_in_graph(peer).await }
+    }
+
+    async fn opening_cost(&self, channel: ChannelId) -> Result<Option<Msat>, NodeError> {
+        self.inner.opening_cost(channel).await
+    }
+
     async fn set_fee(&self, order: FeeOrder) -> Result<FeeInForce, NodeError> {
+        let gate = self.tricks.lock().unwrap().gate.take();
+        if let Some(gate) = gate {
+            *gate.first.lock().unwrap() = Some(order.channel);
+            gate.reached.notify_one();
+            gate.opened.notified().await;
+        }
         let answer = self.tricks.lock().unwrap().answer;
         match answer {
             Answer::Obeys => self.inner.set_fee(order).await,
@@ -102,7 +127,12 @@ impl Node for TrickyNode {
                 let (method, message) = ("setchannel".to_owned(), "not now".to_owned());
                 Err(NodeError::Refused { method, code: -1, message })
             }
-            Answer::SaysOther => Ok(FeeInForce { ppm: Ppm(order.ppm.0 + 1), base: cl_revenue_ops::domain::Msat(0) }),
+            Answer::SaysOther => Ok(FeeInForce {
+                ppm: Ppm(order.ppm.0 + 1),
+                base: cl_revenue_ops::domain::Msat(0),
+                htlc_min: None,
+                htlc_max: None,
+            }),
             Answer::ObeysInSilence => {
                 self.inner.set_fee(order).await?;
                 Err(no_answer())
@@ -116,6 +146,29 @@ impl Node for TrickyNode {
 
     fn breakers(&self) -> Vec<BreakerReport> {
         vec![]
+    }
+}
+
+/// Holds the first order that is given until it is opened.
+#[derive(Default)]
+pub(crate) struct Gate {
+    reached: tokio::sync::Notify,
+    opened: tokio::sync::Notify,
+    first: Mutex<Option<ChannelId>>,
+}
+
+impl Gate {
+    pub(crate) async fn reached(&self) {
+        self.reached.notified().await;
+    }
+
+    pub(crate) fn open(&self) {
+        self.opened.notify_one();
+    }
+
+    /// Whose order it was.
+    pub(crate) fn first(&self) -> Option<ChannelId> {
+        *self.first.lock().unwrap()
     }
 }
 
@@ -165,6 +218,19 @@ impl Stage {
         self.ops.close().await;
         self.ledger = Ledger::open(file, self.node.inner.owner(), self.clock.now()).await.unwrap();
         self.ops = Stage::ops(&self.node, &self.ledger, &self.clock, options);
+    }
+
+    /// The next order waits until the gate is opened.
+    pub(crate) fn hold_orders(&self) -> Arc<Gate> {
+        let gate = Arc::new(Gate::default());
+        self.tricks().gate = Some(gate.clone());
+        gate
+    }
+
+    /// From now on these run beside us on the node.
+    pub(crate) fn beside(&mut self, neighbours: &Arc<impl Neighbours + 'static>) {
+        let ops = Stage::ops(&self.node, &self.ledger, &self.clock, &[]);
+        self.ops = ops.beside(neighbours.clone());
     }
 
     pub(crate) fn tricks(&self) -> MutexGuard<'_, Tricks> {

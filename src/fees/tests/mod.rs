@@ -9,6 +9,7 @@ mod memory;
 mod observation;
 mod opinion;
 mod plan;
+mod policies;
 mod properties;
 mod scarcity;
 
@@ -29,6 +30,7 @@ pub(super) struct Scene {
     pub(super) memory: Option<Memory>,
     pub(super) bid: Option<Bid>,
     pub(super) tuning: Tuning,
+    pub(super) policy: Policy,
 }
 
 pub(super) fn channel(number: u8, ppm: u32) -> Channel {
@@ -51,6 +53,7 @@ pub(super) fn channel(number: u8, ppm: u32) -> Channel {
         ours: FeePolicy { base: Msat(0), ppm: Ppm(ppm), htlc_min: None, htlc_max: None },
         theirs: None,
         sent: Some(Msat(1_000_000)),
+        bounds: crate::domain::Bounds::default(),
     }
 }
 
@@ -78,6 +81,7 @@ pub(super) fn scene(ppm: u32) -> Scene {
             updates_per_day: 2,
             hysteresis: 0.05,
         },
+        policy: Policy::default(),
     }
 }
 
@@ -99,13 +103,14 @@ impl Scene {
             memory: self.memory.as_ref(),
             bid: self.bid.as_ref(),
             tuning: &self.tuning,
+            policy: &self.policy,
         }
     }
 
     /// The plan of a node that has no other peer.
     pub(super) fn plan(&self) -> Plan {
         let channels = self.channels.iter().collect();
-        let peers = [Planned { peer: peer(), channels, memory: self.memory.as_ref() }];
+        let peers = [Planned { peer: peer(), channels, memory: self.memory.as_ref(), policy: &self.policy }];
         let (market, tuning) = (&self.market, &self.tuning);
         plan(&PlanInputs { now: self.now, peers: &peers, market, tuning })
     }

@@ -19,7 +19,8 @@ fn the_plan_is_part_of_the_answer() {
 fn what_is_wanted_is_told_of_peers_that_were_watched() {
     let wanted = |s: &Scene| {
         let channels = s.channels.iter().collect();
-        let peers = [Planned { peer: peer(), channels, memory: s.memory.as_ref() }];
+        let policy = Policy::controller();
+        let peers = [Planned { peer: peer(), channels, memory: s.memory.as_ref(), policy }];
         super::super::wanted(&PlanInputs { now: s.now, peers: &peers, market: &s.market, tuning: &s.tuning })
     };
     assert_eq!(wanted(&scene(200)), [], "nobody was watched yet");

@@ -182,8 +182,8 @@ CREATE TABLE changes (
     summary TEXT    NOT NULL,
     why     TEXT    NOT NULL
 ) STRICT;
--- Says by itself how often a channel's fee was changed lately.
-CREATE INDEX changes_at ON changes (at, outcome, channel, urgent);
+-- Says by itself how often a channel's fee rate was changed lately.
+CREATE INDEX changes_at ON changes (at, outcome, channel, urgent, old, new);
 CREATE INDEX changes_ordered ON changes (at) WHERE outcome = 4;
 CREATE INDEX changes_channel ON changes (channel);
 
@@ -211,3 +211,30 @@ CREATE TABLE overrides (
     version    INTEGER NOT NULL,
     updated_at INTEGER NOT NULL
 ) STRICT;
+
+-- policy: what was said about the peer, as JSON.
+CREATE TABLE policies (
+    peer   BLOB PRIMARY KEY,
+    policy TEXT NOT NULL
+) STRICT;
+
+-- kind: 0 set, 1 deleted, 2 expired; the policy is the new one, or the one that is gone.
+CREATE TABLE policy_changes (
+    id     INTEGER PRIMARY KEY AUTOINCREMENT,
+    at     INTEGER NOT NULL,
+    peer   BLOB    NOT NULL,
+    kind   INTEGER NOT NULL,
+    policy TEXT    NOT NULL
+) STRICT;
+CREATE INDEX policy_changes_at ON policy_changes (at);
+CREATE INDEX policy_changes_peer ON policy_changes (peer, at);
+
+-- What was taken out of CLBoss's hands: tags that the user had set there himself are not among them.
+-- state: 0 taken, 1 given back by an operator.
+CREATE TABLE clboss_tags (
+    peer  BLOB    NOT NULL,
+    tag   TEXT    NOT NULL,
+    state INTEGER NOT NULL,
+    at    INTEGER NOT NULL,
+    PRIMARY KEY (peer, tag)
+) STRICT, WITHOUT ROWID;

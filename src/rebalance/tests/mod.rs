@@ -7,7 +7,7 @@ mod money;
 mod properties;
 
 use super::*;
-use crate::domain::{ChannelState, FeePolicy, FlowClass, Side};
+use crate::domain::{Bounds, ChannelState, FeePolicy, FlowClass, Side};
 
 const NOW: Time = Time::from_secs(1_704_067_200);
 const CAPACITY: u64 = 5_000_000_000;
@@ -43,6 +43,7 @@ fn channel(number: u8, local: f64, ppm: u32) -> Channel {
         ours: FeePolicy { base: Msat(0), ppm: Ppm(ppm), htlc_min: None, htlc_max: None },
         theirs: Some(FeePolicy { base: Msat(0), ppm: Ppm(50), htlc_min: None, htlc_max: None }),
         sent: None,
+        bounds: Bounds::default(),
     }
 }
 

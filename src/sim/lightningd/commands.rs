@@ -40,6 +40,7 @@ pub(super) const BUILTIN: &[(&str, &str)] = &[
     ("sim-close", "channel"),
     ("sim-fault", "method kind [for] [seconds]"),
     ("sim-feerate", "[perkb]"),
+    ("sim-neighbours", "[clboss] [hive]"),
     ("sim-splice", "channel [sat]"),
 ];
 
@@ -55,9 +56,10 @@ impl Lightningd {
     pub(super) async fn call(self: &Arc<Self>, request: &Request, caller: Option<Caller>) -> Answer {
         self.act_up(&request.method).await?;
         let builtin = BUILTIN.iter().find(|(name, _)| *name == request.method);
-        match builtin {
-            Some((_, usage)) => self.built_in(request, &names(usage)).await,
-            None => self.pass_on(request, caller).await,
+        match (builtin, self.neighbour(request)) {
+            (_, Some(answer)) => answer,
+            (Some((_, usage)), None) => self.built_in(request, &names(usage)).await,
+            (None, None) => self.pass_on(request, caller).await,
         }
     }
 

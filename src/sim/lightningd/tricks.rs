@@ -21,6 +21,7 @@ const LONGEST_SECS: u64 = 315_360_000;
 pub(super) struct Tricks {
     faults: BTreeMap<String, Fault>,
     errands: Vec<Errand>,
+    pub(super) neighbours: super::neighbours::Neighbours,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -93,6 +94,7 @@ impl Lightningd {
                 Ok(json!({"now": self.node.now().secs()}))
             }
             "sim-fault" => self.order_fault(params),
+            "sim-neighbours" => self.play_neighbours(params),
             "sim-feerate" => {
                 self.node.fix_feerate(params.number("perkb")?);
                 Ok(json!({"perkb": self.node.feerate_now().sat_per_kvb}))

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::domain::{Channel, Msat, NodeView, PeerId, Ppm, Time};
+use crate::domain::{Channel, Msat, NodeView, PeerId, Policy, Ppm, Time};
 use crate::fees::vegas::{self, VegasInputs, VegasState};
 use crate::fees::{self, Action, FeeInputs, Memory, Observed, Plan, PlanInputs, Planned, Tuning, Updates};
 use crate::flow::traffic::traffic_index;
@@ -146,6 +146,7 @@ impl Ours {
                 peer: *peer,
                 channels: channels.clone(),
                 memory: self.memories.get(peer),
+                policy: Policy::controller(),
             })
             .collect();
         let inputs = PlanInputs { now: market.now(), peers: &peers, market: seen, tuning: &self.tuning };
@@ -181,6 +182,7 @@ impl Ours {
             memory: memory.as_ref(),
             bid: self.plan.as_ref().and_then(|plan| plan.bid(&peer)),
             tuning: &self.tuning,
+            policy: Policy::controller(),
         });
         self.memories.insert(peer, decision.memory);
         let Action::Set { urgent } = decision.action else { return Vec::new() };

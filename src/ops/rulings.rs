@@ -1,0 +1,300 @@
+//! What the rule file says of every channel: the facts that rules look at are gathered here, and what is wanted is compared with what is
+//! in force. What cannot be known leaves the channel as it is.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use anyhow::Context;
+
+use super::rule_book::RuleBook;
+use super::{Flows, Ops};
+use crate::domain::{
+    Activity, Chain, Channel, ChannelId, Costs, Facts, Graph, GraphPeer, Msat, NodeFacts, NodeView, OurTerms, PeerId,
+    Policy, Ppm, Pricing, RebalanceMode, Ruling, Sat, Shared, Side, Source, Terms, TheirTerms, Time, Week,
+};
+use crate::ledger::Moved;
+use crate::policy::{Capabilities, Needs, Outcome, Resolution, changes};
+
+/// A peer's place in the graph is asked for again after so many hours.
+const GRAPH_SERVES_HOURS: f64 = 6.0;
+const WEEK_SECS: i64 = 7 * 86_400;
+
+/// What the rules say, as of one step.
+#[derive(Debug, Default)]
+pub(super) enum Rulings {
+    /// There is no rule file.
+    #[default]
+    None,
+    /// There is one, and it has never been without errors.
+    Unknown,
+    By(HashMap<ChannelId, Policy>),
+}
+
+impl Rulings {
+    pub(super) fn of(&self, channel: &ChannelId) -> Option<Policy> {
+        match self {
+            Rulings::None => None,
+            Rulings::Unknown => Some(left_alone("passive", Source::Unusable)),
+            Rulings::By(policies) => policies.get(channel).cloned(),
+        }
+    }
+}
+
+fn left_alone(strategy: &str, source: Source) -> Policy {
+    let rebalance = RebalanceMode::Disabled;
+    let said = [("strategy", strategy), ("rebalance_mode", rebalance.name())];
+    let ruling = |(member, value): (&str, &str)| Ruling {
+        source: source.clone(),
+        member: member.to_owned(),
+        value: value.to_owned(),
+    };
+    Policy { pricing: Pricing::Untouched, rebalance, trail: said.map(ruling).into(), ..Policy::default() }
+}
+
+/// Everything that the channels are judged by.
+struct Surroundings {
+    node: NodeFacts,
+    weeks: HashMap<ChannelId, Moved>,
+    moved: BTreeMap<i64, HashMap<ChannelId, Moved>>,
+    /// `None` for a peer whom the graph was asked about in vain.
+    graph: HashMap<PeerId, Option<GraphPeer>>,
+    costs: HashMap<ChannelId, Option<Msat>>,
+    flows: Flows,
+    tags: HashMap<PeerId, BTreeSet<String>>,
+}
+
+impl Ops {
+    /// The word of the rule file on all channels that route.
+    pub(super) async fn rulings(&self, view: &NodeView, book: &RuleBook, hive_fee: Ppm) -> anyhow::Result<Rulings> {
+        let Some(file) = &book.file else {
+            return Ok(if book.path.is_some() { Rulings::Unknown } else { Rulings::None });
+        };
+        let channels: Vec<&Channel> = view.channels.iter().filter(|channel| channel.routes()).collect();
+        let (around, facts) = self.gather(view, &channels, file.periods(), file.needs()).await?;
+        let mut policies = HashMap::with_capacity(facts.len());
+        for (channel, facts) in channels.iter().zip(&facts) {
+            let policy = match around.is_blind(file.needs(), channel) {
+                true => Some(left_alone("passive", Source::Blind)),
+                false => word(&file.resolve(facts, &around.node), facts, hive_fee),
+            };
+            policies.extend(policy.map(|policy| (channel.channel_id, policy)));
+        }
+        Ok(Rulings::By(policies))
+    }
+
+    /// How the rule file comes to its word on one channel, section by section.
+    pub(super) async fn explained(
+        &self,
+        view: &NodeView,
+        book: &RuleBook,
+        id: ChannelId,
+    ) -> anyhow::Result<Option<(Resolution, Facts)>> {
+        let Some(file) = &book.file else { return Ok(None) };
+        let channels: Vec<&Channel> = view.channels.iter().filter(|channel| channel.routes()).collect();
+        let (around, facts) = self.gather(view, &channels, file.periods(), file.needs()).await?;
+        let place = channels.iter().position(|channel| channel.channel_id == id);
+        Ok(place.map(|at| (file.explain(&facts[at], &around.node), facts[at].clone())))
+    }
+
+    async fn gather(
+        &self,
+        view: &NodeView,
+        channels: &[&Channel],
+        periods: Vec<i64>,
+        needs: Needs,
+    ) -> anyhow::Result<(Surroundings, Vec<Facts>)> {
+        let chain = self.chain().await.context("asking the node for the chain, for the rule file")?;
+        let mut moved = BTreeMap::new();
+        for period in periods {
+            moved.insert(period, self.ledger.moved(view.now, period).await?);
+        }
+        let peers = self.policies().await?;
+        let tags = peers.values().map(|policy| (policy.peer, policy.tags.iter().cloned().collect()));
+        let mut around = Surroundings {
+            node: NodeFacts {
+                height: chain.height,
+                synced: Some(chain.synced),
+                feerates: chain.feerates,
+                ..NodeFacts::default()
+            },
+            weeks: self.ledger.moved(view.now, WEEK_SECS).await?,
+            moved,
+            graph: if needs.graph { self.graph(view.now, channels).await } else { HashMap::new() },
+            costs: if needs.costs { self.opening_costs(channels).await } else { HashMap::new() },
+            flows: self.flows().await?,
+            tags: tags.collect(),
+        };
+        let mut facts: Vec<Facts> = channels.iter().filter_map(|channel| around.facts(channel)).collect();
+        anyhow::ensure!(facts.len() == channels.len(), "a channel that routes has no short channel id");
+        around.node.gather(&mut facts);
+        Ok((around, facts))
+    }
+
+    /// The chain as it is now, or as it was when it was told last: blocks come slowly, and pricing does not wait for an answer.
+    async fn chain(&self) -> anyhow::Result<Chain> {
+        match self.node.chain().await {
+            Ok(chain) => {
+                self.seen.change(|seen| seen.chain = Some(chain.clone()));
+                Ok(chain)
+            }
+            Err(error) => match self.seen.read(|seen| seen.chain.clone()) {
+                Some(known) => {
+                    tracing::warn!("rules are judged by the chain as it was told last: {error}");
+                    Ok(known)
+                }
+                None => Err(error.into()),
+            },
+        }
+    }
+
+    /// The peers in the public graph: from memory for some hours, then asked for anew.
+    async fn graph(&self, now: Time, channels: &[&Channel]) -> HashMap<PeerId, Option<GraphPeer>> {
+        let mut known = self.seen.read(|seen| seen.graph.clone());
+        let peers: BTreeSet<PeerId> = channels.iter().map(|channel| channel.peer).collect();
+        let mut found = HashMap::with_capacity(peers.len());
+        for peer in peers {
+            let fresh = known.get(&peer).filter(|(at, _)| (0.0..GRAPH_SERVES_HOURS).contains(&now.hours_since(*at)));
+            if fresh.is_none() {
+                match self.node.peer_in_graph(peer).await {
+                    Ok(told) => drop(known.insert(peer, (now, Arc::new(told)))),
+                    Err(error) => tracing::warn!("the public graph was asked for {peer} in vain: {error}"),
+                }
+            }
+            // What was known before serves where nobody answers now.
+            found.insert(peer, known.get(&peer).map(|(_, told)| (**told).clone()));
+        }
+        self.seen.change(|seen| seen.graph = known);
+        found
+    }
+
+    /// What openings have cost does not change: asked for once.
+    async fn opening_costs(&self, channels: &[&Channel]) -> HashMap<ChannelId, Option<Msat>> {
+        let mut known = self.seen.read(|seen| seen.costs.clone());
+        for channel in channels.iter().filter(|channel| channel.opener == Some(Side::Local)) {
+            if known.contains_key(&channel.channel_id) {
+                continue;
+            }
+            match self.node.opening_cost(channel.channel_id).await {
+                Ok(cost) => drop(known.insert(channel.channel_id, cost)),
+                Err(error) => tracing::warn!("what the opening of {} cost is not known: {error}", channel.channel_id),
+            }
+        }
+        self.seen.change(|seen| seen.costs = known.clone());
+        known
+    }
+}
+
+impl Surroundings {
+    /// Is something not known that the rules ask for? A rule that could not be judged is not a rule that does not match.
+    fn is_blind(&self, needs: Needs, channel: &Channel) -> bool {
+        let unseen = needs.graph && self.graph.get(&channel.peer).is_none_or(Option::is_none);
+        let ours = channel.opener == Some(Side::Local);
+        unseen || (needs.costs && ours && !self.costs.contains_key(&channel.channel_id))
+    }
+
+    fn facts(&self, channel: &Channel) -> Option<Facts> {
+        let (id, capacity) = (&channel.channel_id, channel.capacity.sat_floor());
+        let local = channel.local.sat_floor();
+        let peer = self.graph.get(&channel.peer).and_then(Option::as_ref);
+        let scid = channel.scid?;
+        let activity = |(period, moved): (&i64, &HashMap<ChannelId, Moved>)| {
+            (*period, activity(moved.get(id).copied().unwrap_or_default()))
+        };
+        let week = self.weeks.get(id).copied().unwrap_or_default();
+        Some(Facts {
+            scid,
+            peer: channel.peer,
+            alias: peer.and_then(|peer| peer.alias.clone()),
+            capacity,
+            local,
+            remote: Sat(capacity.0.saturating_sub(local.0)),
+            opened_by_us: channel.opener.map(|opener| opener == Side::Local),
+            private: channel.private,
+            active: channel.is_active(),
+            in_graph: true,
+            pending: channel.htlcs_in.saturating_add(channel.htlcs_out),
+            next_expiry: channel.bounds.next_expiry,
+            reserve: channel.bounds.reserve.map(Msat::sat_floor),
+            ours: our_terms(channel),
+            theirs: channel.theirs.map(|theirs| TheirTerms {
+                base: theirs.base,
+                ppm: theirs.ppm,
+                inbound_base_msat: 0,
+                inbound_ppm: 0,
+                disabled: peer.map(|peer| peer.disabled.contains(&scid)),
+            }),
+            peer_in_graph: peer.map_or(Graph::Unread, |peer| peer.graph),
+            shared: Shared::default(),
+            activity: self.moved.iter().map(activity).collect(),
+            week: Some(Week {
+                in_sat: week.in_msat / 1000,
+                out_sat: week.out_msat / 1000,
+                earned_sat: week.earned_msat / 1000,
+            }),
+            flow: self.flows.get(id).map(|(_, flow)| flow.class),
+            tags: self.tags.get(&channel.peer).cloned().unwrap_or_default(),
+            costs: Costs {
+                opening: self.costs.get(id).copied().flatten().map(Msat::sat_floor),
+                closing: None,
+                rebalancing: None,
+            },
+        })
+    }
+}
+
+fn activity(moved: Moved) -> Activity {
+    Activity {
+        htlcs_in: moved.in_count,
+        htlcs_out: moved.out_count,
+        in_sat: moved.in_msat / 1000,
+        out_sat: moved.out_msat / 1000,
+    }
+}
+
+fn our_terms(channel: &Channel) -> OurTerms {
+    // Core Lightning keeps the largest payment below the capacity by a reserve.
+    let most = channel.bounds.reserve.map(|reserve| channel.capacity.saturating_sub(reserve));
+    OurTerms {
+        base: channel.ours.base,
+        ppm: channel.ours.ppm,
+        inbound_base_msat: 0,
+        inbound_ppm: 0,
+        htlc_min: channel.ours.htlc_min,
+        htlc_max: channel.ours.htlc_max,
+        time_lock_delta: None,
+        disabled: false,
+        least_htlc: None,
+        most_pending: channel.bounds.most_pending.into_iter().chain(most).min(),
+    }
+}
+
+/// What the rules want, as a policy that changes only what is worth it.
+fn word(resolution: &Resolution, facts: &Facts, hive_fee: Ppm) -> Option<Policy> {
+    let mut policy = resolution.policy()?;
+    let mut wanted = match &resolution.outcome {
+        Outcome::Wanted(wanted) => *wanted,
+        Outcome::Controller { rest, .. } => *rest,
+        Outcome::Unruled | Outcome::Untouched | Outcome::Skipped(_) => return Some(policy),
+    };
+    // The fleet's fee is the option's, unless the section names another.
+    let is_named = policy.trail.iter().any(|ruling| ruling.member == "fee_ppm");
+    if resolution.strategy.as_deref() == Some("hive") && !is_named {
+        wanted.ppm = Some(i64::from(hive_fee.0));
+    }
+    let update = changes(&facts.ours, facts.active, &wanted, Capabilities::CORE_LIGHTNING);
+    let ppm = policy.terms.ppm.is_some();
+    match update.terms.map(|terms| terms.terms()) {
+        Some(Ok(terms)) => policy.terms = terms,
+        Some(Err(what)) => {
+            tracing::warn!("{}: the rule file wants what no channel can have: {what}", facts.scid);
+            return Some(Policy { pricing: Pricing::Untouched, ..policy });
+        }
+        // Nothing that is worth a change: what is in force is what is wanted. The base fee is named all the same, because no other word on
+        // it may be told in its place.
+        None => policy.terms = Terms { base: policy.terms.base, ..Terms::default() },
+    }
+    if ppm && policy.pricing == Pricing::Exact {
+        policy.terms.ppm.get_or_insert(facts.ours.ppm);
+    }
+    Some(policy)
+}

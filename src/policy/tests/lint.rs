@@ -1,0 +1,122 @@
+//! What a careful reader says of a rule file.
+
+use super::*;
+use crate::policy::{Capabilities, MATCHERS, PARAMETERS, STRATEGIES, has_errors};
+
+fn one(text: &str, expected: &str) {
+    assert_eq!(findings(text), [expected], "{text}");
+}
+
+#[test]
+fn unknown_words_have_neighbours() {
+    one("[a]\nstrategy = static\nfee_pmm = 5", "r:3: error: [a] fee_pmm is no key; did you mean 'fee_ppm'?");
+    one(
+        "[a]\nchan.min_capcity = 5\nstrategy = ignore",
+        "r:2: error: [a] chan.min_capcity is no key by which channels are chosen; did you mean 'chan.min_capacity'?",
+    );
+    one(
+        "[a]\nstrategy = proportinal",
+        "r:2: error: [a] strategy is 'proportinal', which is no strategy; did you mean 'proportional'?",
+    );
+    one(
+        "[a]\nactivity.level = hihg\nstrategy = ignore",
+        "r:2: error: [a] activity.level has 'hihg', which is none of inactive, low, medium, high; did you mean 'high'?",
+    );
+}
+
+#[test]
+fn bad_values_are_errors_where_they_stand() {
+    one("[a]\nstrategy = static\nfee_ppm = 5.0", "r:3: error: [a] fee_ppm '5.0' is not a whole number");
+    one("[a]\nstrategy = static\nfee_ppm = -5", "r:3: error: [a] fee_ppm is -5; the least is 0");
+    one(
+        "[a]\nchan.private = perhaps\nstrategy = ignore",
+        "r:2: error: [a] chan.private 'perhaps' is neither yes nor no (true, yes, on, 1; false, no, off, 0)",
+    );
+    one("[a]\nstrategy = static\nfee_ppm = ${b}", "r:3: error: [a] fee_ppm refers to ${b}, which is not there");
+}
+
+#[test]
+fn commas_are_counted() {
+    let (a, b) = (peer(1), peer(2));
+    one(
+        &format!("[a]\nnode.id = {a}\n  {b}\nstrategy = ignore"),
+        &format!("r:2: warning: [a] node.id has '{a} {b}', which matches no node: a comma is missing"),
+    );
+    one(
+        &format!("[a]\nnode.id = {a},\nstrategy = ignore"),
+        "r:2: warning: [a] node.id has a comma with nothing behind it",
+    );
+    one(
+        "[a]\nchan.id = 1x2x3 4x5x6\nstrategy = ignore",
+        "r:2: error: [a] chan.id has '1x2x3 4x5x6': is a comma missing?",
+    );
+}
+
+#[test]
+fn what_has_no_effect_is_named() {
+    one("[a]\nstrategy = ignore\nfee_ppm = 5", "r:3: warning: [a] fee_ppm has no effect with the strategy 'ignore'");
+    one(
+        "[a]\nchan.max_htlcs_out = 0\nstrategy = ignore",
+        "r:2: warning: [a] chan.max_htlcs_out has no effect without chan.activity_period",
+    );
+    one(
+        "[default]\nchan.min_age = 5\nstrategy = ignore",
+        "r:2: warning: [default] chan.min_age has no effect: [default] is for every channel that no other section decides",
+    );
+    one(
+        "[a]\nstrategy = ignore\n[b]\nchan.private = no\nstrategy = ignore",
+        "r:3: warning: [b] is never reached: [a] in line 1 takes every channel",
+    );
+    one(
+        "[a]\nchan.private = no",
+        "r:1: warning: [a] has neither a strategy nor defaults for the sections behind it: it has no effect",
+    );
+    one(
+        "[a]\nchan.min_ratio = 0.9\nchan.max_ratio = 0.1\nstrategy = ignore",
+        "r:2: warning: [a] never matches: it asks for at least 0.9 and at most 0.1",
+    );
+}
+
+#[test]
+fn a_comment_behind_a_value_is_told_and_left_out() {
+    let text = "[a]\nstrategy = static\nfee_ppm = 7 # cheap";
+    one(
+        text,
+        "r:3: warning: [a] fee_ppm has a comment behind its value: it is left out here, but charge-lnd takes it for a part of the value",
+    );
+    assert_eq!(wanted(text, &quiet()).ppm, Some(7));
+}
+
+#[test]
+fn what_a_node_cannot_do_is_told_for_it_alone() {
+    let text = "[a]\nchan.private = no\nstrategy = disable\n[b]\nstrategy = static\ninbound_fee_ppm = -5\ntime_lock_delta = 40";
+    let rules = rules(text);
+    assert_eq!(rules.unsupported(Capabilities::CORE_LIGHTNING).len(), 3);
+    assert_eq!(rules.unsupported(Capabilities::LND), []);
+}
+
+#[test]
+fn a_file_with_errors_is_not_loaded() {
+    let findings = RuleFile::load("[a]\nstrategy = static\nfee_ppm = x", "r", &nowhere).unwrap_err();
+    assert!(has_errors(&findings));
+    assert!(RuleFile::load("[a]\n[a]", "r", &nowhere).is_err());
+}
+
+#[test]
+fn every_word_has_an_example_that_is_taken() {
+    for matcher in MATCHERS.iter().filter(|matcher| !["chan.id", "node.id"].contains(&matcher.key)) {
+        let needed = if matcher.key.starts_with("chan.") { "chan.activity_period = 7d\n" } else { "" };
+        let needed = if matcher.key == "chan.activity_period" { "" } else { needed };
+        let text = format!("[a]\n{needed}{} = {}\nstrategy = ignore", matcher.key, matcher.example);
+        assert_eq!(findings(&text), Vec::<String>::new(), "{}", matcher.key);
+    }
+    for parameter in PARAMETERS {
+        let text = format!("[a]\n{} = {}", parameter.key, parameter.example);
+        let errors =
+            findings(&text).into_iter().filter(|what| what.contains("error") && parameter.key != "config_file");
+        assert_eq!(errors.collect::<Vec<_>>(), Vec::<String>::new(), "{}", parameter.key);
+    }
+    for read in STRATEGIES.iter().flat_map(|strategy| strategy.reads) {
+        assert!(PARAMETERS.iter().any(|parameter| parameter.key == *read), "{read}");
+    }
+}

@@ -1,0 +1,250 @@
+//! Rule files as stories: what a section says holds for its channels, what nobody can tell changes nothing, and a mistake in the file
+//! costs nothing.
+
+use std::path::PathBuf;
+
+use cl_revenue_ops::domain::{Channel, Msat, PeerId, Ppm};
+use cl_revenue_ops::ops::Wish;
+use cl_revenue_ops::policy::peer::{Change, Strategy};
+use tempfile::TempDir;
+
+use crate::stage::Stage;
+
+/// A rule file in a folder of its own.
+struct File(TempDir);
+
+impl File {
+    fn with(text: &str) -> File {
+        let file = File(tempfile::tempdir().unwrap());
+        file.says(text);
+        file
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("rules.conf")
+    }
+
+    /// Another length every time, so that no clock has to tell the texts apart.
+    fn says(&self, text: &str) {
+        let padding =
+            "#".repeat(std::fs::metadata(self.path()).map_or(0, |file| usize::try_from(file.len() % 97).unwrap() + 1));
+        std::fs::write(self.path(), format!("{text}\n{padding}\n")).unwrap();
+    }
+
+    fn option(&self) -> [(&'static str, String); 1] {
+        [("policy_file", self.path().display().to_string())]
+    }
+}
+
+async fn ruled(file: &File, channels: u32) -> Stage {
+    let [(key, path)] = file.option();
+    Stage::new(3, channels, &[(key, &path)]).await
+}
+
+fn only(channel: &Channel, rest: &str) -> String {
+    format!("[this]\nchan.id = {}\n{rest}\n", channel.scid.unwrap())
+}
+
+#[tokio::test]
+async fn a_section_is_exact_for_its_channels_and_the_controller_has_the_others() {
+    let file = File::with("");
+    let stage = ruled(&file, 8).await;
+    let channel = stage.single().await;
+    file.says(&only(&channel, "strategy = static\nfee_ppm = 0\nbase_fee_msat = 7\nmax_htlc_msat = 50_000_000"));
+    stage.hours(30.0).await;
+    let place = stage.place(channel.channel_id);
+    let now = stage.node.inner.market().channels[place].price;
+    assert_eq!((now.ppm, now.base, now.htlc_max), (0, 7, 50_000_000));
+    let changes = stage.changes().await;
+    let of = |id| changes.iter().filter(|row| row.channel == id).count();
+    assert_eq!(of(channel.channel_id), 1, "written once, not every cycle");
+    assert!(
+        stage.fees().iter().any(|(id, fee)| *id != channel.channel_id && *fee != Ppm(200)),
+        "the others are priced"
+    );
+    let tested = stage.ops.test_channel(&channel.scid.unwrap().to_string()).await.unwrap();
+    let sources: Vec<String> =
+        tested.policy.trail.iter().map(|ruling| format!("{}: {}", ruling.member, ruling.source)).collect();
+    assert!(sources.contains(&"fee_ppm: section [this], line 1".to_owned()), "{sources:?}");
+    assert!(sources.contains(&"rebalance_mode: the default".to_owned()), "{sources:?}");
+    let debug = stage.ops.fee_debug(&channel.scid.unwrap().to_string()).await.unwrap();
+    assert_eq!(debug.policy, tested.policy);
+}
+
+#[tokio::test]
+async fn two_channels_with_one_peer_may_have_fees_of_their_own_by_rules() {
+    let file = File::with("[small]\nchan.max_capacity = 1\nstrategy = ignore\n");
+    let stage = ruled(&file, 12).await;
+    let channels = cl_revenue_ops::node::Node::channels(&*stage.node).await.unwrap();
+    let twice = |c: &&Channel| channels.iter().filter(|other| other.peer == c.peer).count() == 2;
+    let pair: Vec<&Channel> = {
+        let first = channels.iter().find(twice).expect("some peers have two channels");
+        channels.iter().filter(|c| c.peer == first.peer).collect()
+    };
+    file.says(&only(pair[0], "strategy = static\nfee_ppm = 777"));
+    stage.hours(20.0).await;
+    let fees = stage.fees();
+    assert_eq!(fees[&pair[0].channel_id], Ppm(777));
+    assert_ne!(fees[&pair[1].channel_id], Ppm(777), "the other one is the controller's");
+}
+
+#[tokio::test]
+async fn a_mistake_in_the_file_keeps_the_last_rules_also_over_a_restart() {
+    let file = File::with("[all]\nstrategy = static\nfee_ppm = 321\n");
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = folder.path().join("ledger.db");
+    let [(key, path)] = file.option();
+    let mut stage = Stage::on_file(3, 6, &[(key, &path)], &ledger).await;
+    stage.hours(1.0).await;
+    assert!(stage.fees().values().all(|fee| *fee == Ppm(321)), "{:?}", stage.fees());
+    file.says("[all]\nstrategy = static\nfee_pmm = 5\n");
+    assert!(stage.ops.rules_have_changed());
+    stage.market_fee(Ppm(50));
+    stage.hours(1.0).await;
+    assert!(stage.fees().values().all(|fee| *fee == Ppm(321)), "the last rules stay in force");
+    let warnings = stage.ops.status().await.unwrap().warnings.join("\n");
+    assert!(warnings.contains("fee_pmm") && warnings.contains("did you mean 'fee_ppm'?"), "{warnings}");
+    assert!(warnings.contains("The last rules without errors stay in force"), "{warnings}");
+    stage.restart(&[(key, &path)], &ledger).await;
+    stage.market_fee(Ppm(50));
+    stage.hours(1.0).await;
+    assert!(stage.fees().values().all(|fee| *fee == Ppm(321)), "also after a restart");
+    file.says("[all]\nstrategy = static\nfee_ppm = 5\n");
+    stage.hours(1.0).await;
+    assert!(stage.fees().values().all(|fee| *fee == Ppm(5)), "mended, the new rules hold");
+}
+
+#[tokio::test]
+async fn a_file_that_was_never_right_leaves_every_channel_alone() {
+    let file = File::with("[all]\nstrategy = statik\nfee_ppm = 321\n");
+    let stage = ruled(&file, 6).await;
+    stage.hours(30.0).await;
+    assert!(stage.fees().values().all(|fee| *fee == Ppm(200)), "{:?}", stage.fees());
+    let warnings = stage.ops.status().await.unwrap().warnings.join("\n");
+    assert!(warnings.contains("No channel is touched until they are mended"), "{warnings}");
+    // A peer's own policy is stronger than any file.
+    let channel = stage.single().await;
+    set(&stage, channel.peer, 90).await;
+    assert_eq!(stage.fees()[&channel.channel_id], Ppm(90));
+    // No file is a file with errors, too.
+    std::fs::remove_file(file.path()).unwrap();
+    stage.hours(2.0).await;
+    assert_eq!(stage.fees().values().filter(|fee| **fee == Ppm(200)).count(), 5);
+}
+
+#[tokio::test]
+async fn the_peers_own_policy_is_stronger_than_the_file_and_keeps_what_it_does_not_speak_of() {
+    let file = File::with("[all]\nstrategy = static\nfee_ppm = 321\nbase_fee_msat = 3\n");
+    let stage = ruled(&file, 6).await;
+    let channel = stage.single().await;
+    set(&stage, channel.peer, 90).await;
+    stage.hours(1.0).await;
+    let place = stage.place(channel.channel_id);
+    let now = stage.node.inner.market().channels[place].price;
+    assert_eq!((Ppm(now.ppm), Msat(now.base)), (Ppm(90), Msat(3)));
+    assert_eq!(stage.fees().values().filter(|fee| **fee == Ppm(321)).count(), 5);
+    let error = stage.ops.set_fee(&other(&stage, &channel), Ppm(400), false).await.unwrap_err().to_string();
+    assert!(error.contains("section [all], line 1"), "{error}");
+}
+
+#[tokio::test]
+async fn rules_that_ask_the_graph_leave_alone_whom_nobody_could_tell_of() {
+    let file = File::with(
+        "[hubs]\nnode.min_channels = 1\nstrategy = static\nfee_ppm = 321\n[default]\nstrategy = static\nfee_ppm = 9\n",
+    );
+    let stage = ruled(&file, 6).await;
+    stage.tricks().no_graph = true;
+    stage.hours(1.0).await;
+    assert!(stage.fees().values().all(|fee| *fee == Ppm(200)), "not even [default]: {:?}", stage.fees());
+    stage.tricks().no_graph = false;
+    stage.hours(1.0).await;
+    assert!(stage.fees().values().all(|fee| *fee == Ppm(321)), "{:?}", stage.fees());
+    stage.tricks().no_graph = true;
+    stage.market_fee(Ppm(50));
+    stage.hours(8.0).await;
+    assert!(stage.fees().values().all(|fee| *fee == Ppm(321)), "what was known before serves");
+}
+
+async fn set(stage: &Stage, peer: PeerId, fee: u32) {
+    let change = Change { strategy: Some(Strategy::Static), fee: Some(Some(Ppm(fee))), ..Change::default() };
+    stage.ops.change_policy(peer, Wish::Set(change)).await.unwrap();
+    stage.ops.apply_policies().await.unwrap();
+}
+
+/// The name of a channel with somebody else.
+fn other(stage: &Stage, channel: &Channel) -> String {
+    let market = stage.node.inner.market();
+    market.channels.iter().find(|c| c.peer_id != channel.peer).unwrap().scid.to_string()
+}
+
+#[tokio::test]
+async fn an_ignored_peer_is_told_nothing_whatever_the_rules_say_besides_the_rate() {
+    let file = File::with("[all]\nchan.min_capacity = 1\nstrategy = static\nfee_ppm = 321\n");
+    let stage = ruled(&file, 6).await;
+    let channel = stage.single().await;
+    stage.ops.ignore_peer(channel.peer, "mine").await.unwrap();
+    file.says("[all]\nstrategy = static\nfee_ppm = 321\nbase_fee_msat = 77\nmax_htlc_msat = 40_000_000\n");
+    stage.hours(2.0).await;
+    let place = stage.place(channel.channel_id);
+    let now = stage.node.inner.market().channels[place].price;
+    assert_eq!((now.ppm, now.base), (200, 0), "nobody touches it");
+    assert_eq!(stage.fees().values().filter(|fee| **fee == Ppm(321)).count(), 5);
+}
+
+#[tokio::test]
+async fn a_rules_base_fee_is_stronger_than_the_option_also_when_the_rate_changes() {
+    let file = File::with("[all]\nstrategy = static\nfee_ppm = 321\nbase_fee_msat = 77\n");
+    let stage = Stage::new(3, 4, &[("policy_file", &file.path().display().to_string()), ("base_fee_msat", "5")]).await;
+    stage.hours(1.0).await;
+    let bases =
+        |stage: &Stage| -> Vec<u64> { stage.node.inner.market().channels.iter().map(|c| c.price.base).collect() };
+    assert_eq!(bases(&stage), [77; 4]);
+    file.says("[all]\nstrategy = static\nfee_ppm = 322\nbase_fee_msat = 77\n");
+    stage.hours(0.5).await;
+    assert_eq!(bases(&stage), [77; 4]);
+    assert!(stage.fees().values().all(|fee| *fee == Ppm(322)));
+}
+
+#[tokio::test]
+async fn a_fee_by_hand_leaves_a_sibling_alone_that_a_rule_prices() {
+    let file = File::with("[none]\nchan.max_capacity = 1\nstrategy = ignore\n");
+    let stage = ruled(&file, 12).await;
+    let channels = cl_revenue_ops::node::Node::channels(&*stage.node).await.unwrap();
+    let twice = |c: &&Channel| channels.iter().filter(|other| other.peer == c.peer).count() == 2;
+    let first = channels.iter().find(twice).expect("some peers have two channels");
+    let pair: Vec<&Channel> = channels.iter().filter(|c| c.peer == first.peer).collect();
+    file.says(&only(pair[0], "strategy = ignore"));
+    stage.hours(1.0).await;
+    let name = |channel: &Channel| channel.scid.unwrap().to_string();
+    let before = stage.fees()[&pair[0].channel_id];
+    let set = stage.ops.set_fee(&name(pair[1]), Ppm(432), false).await.unwrap();
+    assert!(set.together_with.is_empty(), "{set:?}");
+    let fees = stage.fees();
+    assert_eq!((fees[&pair[0].channel_id], fees[&pair[1].channel_id]), (before, Ppm(432)));
+}
+
+#[tokio::test]
+async fn a_file_that_is_being_written_is_not_taken() {
+    let file = File::with("[all]\nstrategy = static\nfee_ppm = 321\n");
+    let stage = ruled(&file, 4).await;
+    stage.hours(1.0).await;
+    file.says("");
+    stage.hours(1.0).await;
+    assert!(stage.fees().values().all(|fee| *fee == Ppm(321)), "an empty file is no word");
+    let warnings = stage.ops.status().await.unwrap().warnings.join("\n");
+    assert!(warnings.contains("has no section yet"), "{warnings}");
+}
+
+#[tokio::test]
+async fn who_looks_at_the_rules_does_not_hide_that_they_changed() {
+    let file = File::with("[all]\nstrategy = static\nfee_ppm = 321\n");
+    let stage = ruled(&file, 4).await;
+    stage.hours(1.0).await;
+    assert!(!stage.ops.rules_have_changed());
+    file.says("[all]\nstrategy = static\nfee_ppm = 322\n");
+    let channel = stage.single().await;
+    stage.ops.test_channel(&channel.scid.unwrap().to_string()).await.unwrap();
+    assert!(stage.ops.rules_have_changed(), "nothing was decided by it yet");
+    stage.hours(0.5).await;
+    assert!(!stage.ops.rules_have_changed());
+}
