@@ -14,10 +14,10 @@ use crate::HALF_HOUR;
 use crate::stage::{Stage, layers};
 
 #[derive(Default)]
-struct Mover(Mutex<Work>);
+pub(crate) struct Mover(Mutex<Work>);
 
 #[derive(Default)]
-struct Work {
+pub(crate) struct Work {
     gone: bool,
     /// Takes orders, but its answers are lost.
     mute: bool,
@@ -27,12 +27,12 @@ struct Work {
     jobs: BTreeMap<Scid, Job>,
     tallies: HashMap<Scid, Tally>,
     booked: Booked,
-    orders: Vec<MoveOrder>,
+    pub(crate) orders: Vec<MoveOrder>,
     stopped: Vec<Scid>,
 }
 
 impl Mover {
-    fn work(&self) -> MutexGuard<'_, Work> {
+    pub(crate) fn work(&self) -> MutexGuard<'_, Work> {
         self.0.lock().unwrap()
     }
 
@@ -108,15 +108,15 @@ impl Rebalancer for Mover {
     }
 }
 
-struct Story {
-    stage: Stage,
-    mover: Arc<Mover>,
-    from: Scid,
-    to: Scid,
+pub(crate) struct Story {
+    pub(crate) stage: Stage,
+    pub(crate) mover: Arc<Mover>,
+    pub(crate) from: Scid,
+    pub(crate) to: Scid,
 }
 
 /// A node that has been watched for a day, with somebody who moves; the fullest channel and the emptiest.
-async fn story(options: &[(&'static str, &str)]) -> Story {
+pub(crate) async fn story(options: &[(&'static str, &str)]) -> Story {
     let mut stage = Stage::new(3, 8, options).await;
     let mover = Arc::new(Mover::default());
     stage.ops = ops(&stage, &mover, options);
@@ -136,13 +136,13 @@ fn ops(stage: &Stage, mover: &Arc<Mover>, options: &[(&'static str, &str)]) -> O
 }
 
 impl Story {
-    fn order(&self, max_fee: u64) -> HandOrder {
+    pub(crate) fn order(&self, max_fee: u64) -> HandOrder {
         let pair = Some((self.from.to_string(), Sat(150_000)));
         HandOrder { to: self.to.to_string(), pair, max_fee: Some(Sat(max_fee)), force: true }
     }
 
     /// 150,000 sat in three parts, for 300 sat at most.
-    async fn begun(&self) -> Begun {
+    pub(crate) async fn begun(&self) -> Begun {
         let begun = self.stage.ops.rebalance_by_hand(&self.order(300)).await.unwrap().1;
         self.stage.wait(HALF_HOUR);
         begun
@@ -166,7 +166,7 @@ impl Story {
 }
 
 /// Small parts; and the plan itself finds nothing to be worth it.
-const QUIET: &[(&str, &str)] = &[("sling_chunk_size_sats", "50000"), ("rebalance_min_profit", "100000000")];
+pub(crate) const QUIET: &[(&str, &str)] = &[("sling_chunk_size_sats", "50000"), ("rebalance_min_profit", "100000000")];
 
 #[tokio::test]
 async fn a_move_is_reserved_begun_and_settled_to_the_msat() {
