@@ -34,8 +34,10 @@ pub struct Job {
 pub enum Task {
     NotStarted,
     Rebalancing,
-    /// Nothing is left to do.
+    /// Nothing is left to do; or there is no room for more, and it waits for some.
     Balanced,
+    /// Nothing is left that could be taken from.
+    NoCandidates,
     NoCheapRoute,
     NoRoutes,
     Stopping,

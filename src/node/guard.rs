@@ -171,8 +171,8 @@ impl<R: Rebalancer> Rebalancer for Guarded<R> {
         self.guard(Group::Rebalancer, "booked", self.node.booked(from, to, since)).await
     }
 
-    async fn pending(&self) -> Result<bool, NodeError> {
-        self.guard(Group::Rebalancer, "pending", self.node.pending()).await
+    async fn pending(&self, from: Scid) -> Result<bool, NodeError> {
+        self.guard(Group::Rebalancer, "pending", self.node.pending(from)).await
     }
 
     fn breakers(&self) -> Vec<BreakerReport> {

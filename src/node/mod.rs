@@ -88,8 +88,8 @@ pub trait Rebalancer: Send + Sync {
     /// What the node's books say that went from the one channel to the other since then; `None`: it keeps none.
     async fn booked(&self, from: ChannelId, to: ChannelId, since: Time) -> Result<Option<Booked>, NodeError>;
 
-    /// Are payments to ourselves under way?
-    async fn pending(&self) -> Result<bool, NodeError>;
+    /// Are payments to ourselves under way that left by this channel, as far as that can be told?
+    async fn pending(&self, from: Scid) -> Result<bool, NodeError>;
 
     /// The circuit breaker of these calls.
     fn breakers(&self) -> Vec<BreakerReport>;

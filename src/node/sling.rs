@@ -69,9 +69,16 @@ impl Rebalancer for Sling {
         }
     }
 
-    async fn pending(&self) -> Result<bool, NodeError> {
+    /// Other people's jobs pay ourselves as well.
+    async fn pending(&self, from: Scid) -> Result<bool, NodeError> {
         let us = cln_wire::identity(&self.call("getinfo", json!({})).await?)?.node;
-        wire::to_ourselves(&self.call("listsendpays", json!({"status": "pending"})).await?, us)
+        let sent = self.call("listsendpays", json!({"status": "pending"})).await?;
+        let payments = wire::to_ourselves(&sent, us)?;
+        if payments.is_empty() {
+            return Ok(false);
+        }
+        let channels = self.call("listpeerchannels", json!({})).await?;
+        wire::leave_elsewhere(&channels, &payments, from).map(|elsewhere| !elsewhere)
     }
 
     fn breakers(&self) -> Vec<BreakerReport> {

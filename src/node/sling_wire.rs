@@ -42,6 +42,7 @@ fn task(status: &str) -> Task {
         "Rebalancing" => Task::Rebalancing,
         "Balanced" => Task::Balanced,
         "NoCheapRoute" => Task::NoCheapRoute,
+        "NoCandidates" => Task::NoCandidates,
         "NoRoutes" => Task::NoRoutes,
         "Stopping" => Task::Stopping,
         "Stopped" => Task::Stopped,
@@ -130,8 +131,24 @@ fn rebalances<'a>(rows: Vec<Row<'a>>) -> impl Iterator<Item = Row<'a>> {
     rows.into_iter().filter(|row| row.like("is_rebalance", flag) == Some(true))
 }
 
-/// `listsendpays`: is a payment to ourselves among them?
-pub fn to_ourselves(answer: &Value, us: PeerId) -> Result<bool, NodeError> {
+/// `listsendpays`: the hashes of payments to ourselves.
+pub fn to_ourselves(answer: &Value, us: PeerId) -> Result<BTreeSet<String>, NodeError> {
     let rows = Row::list("listsendpays", answer, "payments")?;
-    Ok(rows.iter().any(|row| row.like("destination", id) == Some(us)))
+    let ours = rows.into_iter().filter(|row| row.like("destination", id) == Some(us));
+    ours.map(|row| row.need("payment_hash", text).map(str::to_owned)).collect()
+}
+
+/// `listpeerchannels`: do all of these payments leave by other channels than this one? One that is in none may be about to leave by it.
+pub fn leave_elsewhere(answer: &Value, payments: &BTreeSet<String>, from: Scid) -> Result<bool, NodeError> {
+    let mut elsewhere = BTreeSet::new();
+    for row in Row::list("listpeerchannels", answer, "channels")? {
+        let htlcs = row.want("htlcs", rows)?.map(Vec::as_slice).unwrap_or_default();
+        let other = row.like("short_channel_id", id::<Scid>).is_some_and(|scid| scid != from);
+        let hash = |htlc: &Value| {
+            let leaves = htlc.get("direction").and_then(text) == Some("out");
+            htlc.get("payment_hash").and_then(text).filter(|_| leaves && other).map(str::to_owned)
+        };
+        elsewhere.extend(htlcs.iter().filter_map(hash));
+    }
+    Ok(payments.is_subset(&elsewhere))
 }

@@ -51,9 +51,31 @@ impl Ops {
                 // Before it is told: whoever stops us in between finds that it was to be stopped.
                 self.ledger.move_stopping(row.id, why).await?;
                 tracing::info!("{}: stopped: {why}", name(row));
-                return Ok(rebalancer.stop(row.new.order.to).await);
+                return self.halt(rebalancer, row, why, (now, options)).await;
             }
             Ok(Next::Close(outcome)) => self.close_move(row, outcome, now).await?,
+        }
+        Ok(Ok(()))
+    }
+
+    /// sling answers that it has stopped when nothing is at work any more; its word on the task itself may stay what it was.
+    async fn halt(
+        &self,
+        rebalancer: &dyn Rebalancer,
+        row: &MoveRow,
+        why: MoveFailure,
+        (now, options): (Time, &Options),
+    ) -> anyhow::Result<Result<(), NodeError>> {
+        let stopped = MoveRow { stopping: row.stopping.or(Some(why)), ..row.clone() };
+        let next = match rebalancer.stop(row.new.order.to).await {
+            Ok(()) => self.next(rebalancer, &stopped, Some(&[]), (now, options)).await,
+            Err(error) => Err(error),
+        };
+        match next {
+            Err(error) => return Ok(Err(error)),
+            Ok(Next::Close(outcome)) => self.close_move(&stopped, outcome, now).await?,
+            // A payment is still under way.
+            Ok(Next::Wait | Next::Stop(_)) => {}
         }
         Ok(Ok(()))
     }
@@ -96,11 +118,12 @@ impl Ops {
             job: jobs.unwrap_or_default().iter().find(|job| job.channel == order.to),
             tally,
             booked: None,
-            pending: Some(rebalancer.pending().await?),
+            pending: Some(rebalancer.pending(order.from).await?),
             timeout_secs: i64::try_from(options.sling_job_timeout_seconds).unwrap_or(i64::MAX),
         };
         let next = life::next(&open, &seen);
-        if !matches!(next, Next::Close(_)) {
+        let whole = seen.tally.since(&open.before).moved >= open.amount;
+        if !whole && !matches!(next, Next::Close(_)) {
             return Ok(next);
         }
         seen.booked = rebalancer.booked(row.new.from, row.new.to, row.new.at).await?;
@@ -120,12 +143,35 @@ impl Ops {
         for row in self.ledger.open_moves().await? {
             let works = jobs.iter().any(|job| job.channel == row.new.order.to && job.is_active());
             // Whoever cannot tell whether something is under way has not said that nothing is.
-            if works || row.new.at > stale || rebalancer.pending().await.unwrap_or(true) {
+            if works || row.new.at > stale || rebalancer.pending(row.new.order.from).await.unwrap_or(true) {
                 continue;
             }
             tracing::warn!("{}: given up; {} count as spent", name(&row), row.new.reserved);
             let lost = Outcome { moved: Msat::ZERO, spent: row.new.reserved, failure: Some(MoveFailure::Lost) };
             self.close_move(&row, lost, now).await?;
+        }
+        Ok(())
+    }
+
+    /// Stops what is at work for a channel without an open record, if the last word on it was that our move there was lost: then it was not.
+    /// What it has brought and cost is added to its record, as all that comes late. Whatever else is at work is somebody else's.
+    pub(super) async fn stop_orphans(
+        &self,
+        rebalancer: &dyn Rebalancer,
+        jobs: &[Job],
+        now: Time,
+    ) -> anyhow::Result<()> {
+        let open = self.ledger.open_moves().await?;
+        let closed = self.ledger.closed_moves(now.plus_hours(-LATE_HOURS)).await?;
+        for job in jobs.iter().filter(|job| !job.standing && job.is_active()) {
+            let known = open.iter().any(|row| row.new.order.to == job.channel);
+            let last = closed.iter().filter(|row| row.new.order.to == job.channel).max_by_key(|row| row.id);
+            let is_lost = |row: &&MoveRow| row.ended.is_some_and(|end| end.failure == Some(MoveFailure::Lost));
+            let Some(row) = last.filter(|row| !known && is_lost(row)) else { continue };
+            tracing::warn!("{}: it is still at work although it was lost; stopped", name(row));
+            if let Err(error) = rebalancer.stop(job.channel).await {
+                tracing::warn!("{}: it could not be stopped, the next step tries again: {error}", name(row));
+            }
         }
         Ok(())
     }

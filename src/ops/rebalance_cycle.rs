@@ -211,6 +211,7 @@ impl Ops {
         let listed: Jobs = jobs.as_deref();
         self.watch_moves(rebalancer, listed, (now, options)).await?;
         let stale = now.plus_secs(-3600 * i64::try_from(options.reservation_timeout_hours).unwrap_or(i64::MAX / 3600));
+        self.stop_orphans(rebalancer, listed.unwrap_or_default(), now).await?;
         self.give_up(rebalancer, listed.unwrap_or_default(), (now, stale)).await?;
         Ok((presence, jobs.unwrap_or_default()))
     }

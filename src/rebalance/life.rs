@@ -51,15 +51,16 @@ const FIRST_SIGN_SECS: i64 = 60;
 pub fn next(open: &Open, seen: &Seen) -> Next {
     let come = seen.tally.since(&open.before);
     let whole = come.moved >= open.amount;
-    let active = seen.job.is_some_and(Job::is_active);
+    // All of ours has come by the pair that it was to come by: what is at work there now is somebody else's.
+    let done = seen.booked.is_some_and(|booked| booked.moved.sat_floor() >= open.amount);
+    let active = !done && seen.job.is_some_and(|job| job.is_active() || waits_for_room(job) && !whole);
     let age_secs = (seen.now.0 - open.began.0) / 1000;
     // Also when all seems to have come: somebody else may have filled the same channel meanwhile, and ours is still to come.
     if active {
         return match open.stopping {
             // Somebody else's job for the same channel would be stopped with ours. Ours is bounded, and ends by itself.
             _ if seen.job.is_some_and(|job| job.standing) => Next::Wait,
-            Some(_) if is_stopping(seen) => Next::Wait,
-            // We may have been interrupted before the rebalancer heard of it.
+            // We may have been interrupted before the rebalancer heard of it, or before it answered.
             Some(why) => Next::Stop(why),
             None if whole && age_secs <= seen.timeout_secs => Next::Wait,
             None => stop(seen, age_secs).map_or(Next::Wait, Next::Stop),
@@ -76,8 +77,10 @@ pub fn next(open: &Open, seen: &Seen) -> Next {
     Next::Close(outcome(open, seen, &come))
 }
 
-fn is_stopping(seen: &Seen) -> bool {
-    seen.job.is_some_and(|job| job.tasks.contains(&Task::Stopping))
+/// What was ordered once says that it is balanced when all of it has come, and also when there is no room left: then it goes on as soon as
+/// there is some again.
+fn waits_for_room(job: &Job) -> bool {
+    !job.standing && job.tasks.contains(&Task::Balanced)
 }
 
 fn stop(seen: &Seen, age_secs: i64) -> Option<MoveFailure> {
@@ -86,6 +89,8 @@ fn stop(seen: &Seen, age_secs: i64) -> Option<MoveFailure> {
         Some(MoveFailure::NoRoute)
     } else if tasks.contains(&Task::NoCheapRoute) {
         Some(MoveFailure::TooDear)
+    } else if tasks.contains(&Task::Balanced) || tasks.contains(&Task::NoCandidates) {
+        Some(MoveFailure::Liquidity)
     } else if age_secs > seen.timeout_secs {
         Some(MoveFailure::TimedOut)
     } else {

@@ -99,7 +99,7 @@ impl Rebalancer for Mover {
         Ok((!work.no_books).then_some(work.booked))
     }
 
-    async fn pending(&self) -> Result<bool, NodeError> {
+    async fn pending(&self, _: Scid) -> Result<bool, NodeError> {
         Ok(self.work().pending)
     }
 
@@ -205,8 +205,7 @@ async fn what_leads_nowhere_is_stopped_and_pays_for_what_came() {
     story.begun().await;
     story.mover.brings(1, 2_500, Task::NoCheapRoute);
     story.step().await;
-    assert_eq!((story.last().await.state, story.mover.work().stopped.clone()), (MoveState::Stopping, vec![story.to]));
-    story.step().await;
+    assert_eq!((story.last().await.state, story.mover.work().stopped.clone()), (MoveState::Closed, vec![story.to]));
     let end = story.last().await.ended.unwrap();
     assert_eq!((end.moved, end.spent, end.failure), (Msat(50_000_000), Msat(2_500), Some(MoveFailure::TooDear)));
     assert_eq!(story.books().await, (Msat(2_500), Msat(0)));
@@ -257,6 +256,27 @@ async fn a_job_of_somebody_else_is_never_touched() {
     let work = story.mover.work();
     assert_eq!((cleared.moves, work.stopped.len(), work.orders.len()), (0, 0, 0));
     assert_eq!(work.jobs[&story.to], theirs);
+}
+
+/// sling was taken for gone, and was not.
+#[tokio::test]
+async fn a_move_that_was_given_up_and_goes_on_is_stopped_and_paid_for() {
+    let story = story(QUIET).await;
+    story.begun().await;
+    story.mover.work().gone = true;
+    story.step().await;
+    assert_eq!(story.last().await.ended.unwrap().failure, Some(MoveFailure::Lost));
+    story.mover.work().gone = false;
+    story.mover.brings(1, 2_500, Task::Rebalancing);
+    story.step().await;
+    assert_eq!(story.mover.work().stopped, [story.to]);
+    story.step().await;
+    assert_eq!(story.books().await, (Msat(2_500), Msat(0)));
+    // What somebody else ordered once, on a channel where nothing of ours was lost, goes on.
+    let theirs = Job { channel: story.from, tasks: vec![Task::NoRoutes], standing: false };
+    story.mover.work().jobs.insert(story.from, theirs);
+    story.step().await;
+    assert_eq!(story.mover.work().stopped, [story.to]);
 }
 
 #[tokio::test]

@@ -65,7 +65,8 @@ fn what_leads_nowhere_is_stopped() {
         (Task::Rebalancing, 7201, Next::Stop(MoveFailure::TimedOut)),
         (Task::NoCheapRoute, 900, Next::Stop(MoveFailure::TooDear)),
         (Task::NoRoutes, 900, Next::Stop(MoveFailure::NoRoute)),
-        (Task::Stopping, 900, Next::Wait),
+        (Task::NoCandidates, 900, Next::Stop(MoveFailure::Liquidity)),
+        (Task::Balanced, 900, Next::Stop(MoveFailure::Liquidity)),
         (Task::NotStarted, 5, Next::Wait),
         (Task::NotStarted, 7201, Next::Stop(MoveFailure::TimedOut)),
     ] {
@@ -78,7 +79,8 @@ fn what_leads_nowhere_is_stopped() {
     assert_eq!(next(&open(), &late), Next::Wait, "theirs would be stopped with ours");
     let told = Open { stopping: Some(MoveFailure::TimedOut), ..open() };
     let slow = job(&[Task::Stopping]);
-    assert_eq!(next(&told, &Seen { now: NOW.plus_secs(99_999), ..seen(Some(&slow), tally(0, 0, 0, 0)) }), Next::Wait);
+    let slow = next(&told, &seen(Some(&slow), tally(0, 0, 0, 0)));
+    assert_eq!(slow, Next::Stop(MoveFailure::TimedOut), "only its answer tells that it has stopped");
     let deaf = job(&[Task::Rebalancing]);
     let again = next(&told, &seen(Some(&deaf), tally(0, 0, 0, 0)));
     assert_eq!(again, Next::Stop(MoveFailure::TimedOut), "it has not heard of it");
@@ -88,6 +90,9 @@ fn what_leads_nowhere_is_stopped() {
 fn what_is_at_work_is_not_over_whatever_was_counted() {
     let job = job(&[Task::Rebalancing]);
     assert_eq!(next(&open(), &seen(Some(&job), tally(150_000, 3, 3, 0))), Next::Wait);
+    let booked = Some(Booked { moved: Msat(150_000_000), spent: Msat(3_012), parts: 3 });
+    let next_job = Seen { booked, ..seen(Some(&job), tally(150_000, 3, 3, 0)) };
+    assert!(matches!(next(&open(), &next_job), Next::Close(_)), "all of ours has come: this is another's");
     let theirs = Job { standing: true, ..self::job(&[Task::Balanced, Task::NotStarted]) };
     assert!(matches!(next(&open(), &seen(Some(&theirs), tally(150_000, 3, 3, 0))), Next::Close(_)));
 }
