@@ -379,9 +379,9 @@ mod tests {
         follow(&mut timers, 0, false, PACE);
         assert!(timers[0].asked.is_some());
         follow(&mut timers, 1, false, PACE);
-        assert!(timers[2].asked.is_some() && timers[3].asked.is_none());
+        assert!(timers[2].asked.is_some() && timers[4].asked.is_none());
         follow(&mut timers, 2, true, PACE);
-        assert!(timers[3].asked.is_some());
+        assert!(timers[4].asked.is_some());
     }
 
     #[test]

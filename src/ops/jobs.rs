@@ -29,7 +29,7 @@ pub struct JobReport {
 pub struct Jobs(Mutex<BTreeMap<Job, JobReport>>);
 
 impl Job {
-    pub const ALL: [Job; 5] = [Job::Sync, Job::Flow, Job::Fees, Job::Rebalance, Job::Policies];
+    pub const ALL: [Job; 5] = [Job::Sync, Job::Flow, Job::Fees, Job::Policies, Job::Rebalance];
 
     pub fn name(self) -> &'static str {
         match self {
