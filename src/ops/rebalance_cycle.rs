@@ -301,6 +301,13 @@ impl Ops {
         Ok(begun)
     }
 
+    /// Within a second the books could not tell what belongs to which.
+    async fn has_just_ended(&self, made: &Move, now: Time) -> anyhow::Result<bool> {
+        let ended = self.ledger.closed_moves(now.plus_secs(-1)).await?;
+        let same = |row: &MoveRow| (row.new.from, row.new.to) == (made.from, made.to);
+        Ok(ended.iter().any(|row| same(row) && row.ended.is_some_and(|end| end.moved > Msat::ZERO)))
+    }
+
     /// Writes the move down with its reservation, and then orders it.
     async fn begin(
         &self,
@@ -315,6 +322,11 @@ impl Ops {
             Err(error) if !manual => return Ok(Begun::Refused(format!("{error:#}"))),
             Err(error) => tracing::warn!("{made} is ordered by hand all the same: {error:#}"),
             Ok(()) => {}
+        }
+        if self.has_just_ended(made, now).await? {
+            let why =
+                "a move between the same channels ended a moment ago, and the node's books count in seconds: try again";
+            return Ok(Begun::Refused(why.to_owned()));
         }
         // Without knowing what was counted before, nobody could tell what the move has brought.
         let before = match rebalancer.tally(made.order.to).await {

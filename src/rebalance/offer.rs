@@ -65,7 +65,7 @@ impl<'s, 'a> Pair<'s, 'a> {
     /// The move as it is best, within what may still be reserved.
     pub(super) fn sized(&self, i: &RebalanceInputs, room: Msat) -> Result<Move, Reason> {
         let size = self.fitting(i, self.kelly(i, self.best(i)?)?, room);
-        let made = self.made(i, size)?;
+        let made = self.made(i, size, i.tuning.min_amount)?;
         self.check_profit(i, &made)?;
         Ok(made)
     }
@@ -90,7 +90,8 @@ impl<'s, 'a> Pair<'s, 'a> {
             None if force => own.max(expected),
             None => own,
         };
-        let made = self.made(i, Size { msat, max, strategic: false })?;
+        // Who names an amount knows why it is no larger.
+        let made = self.made(i, Size { msat, max, strategic: false }, Sat(1))?;
         if !force {
             self.check_profit(i, &made)?;
         }
@@ -151,9 +152,8 @@ impl<'s, 'a> Pair<'s, 'a> {
     }
 
     /// In whole parts of whole satoshis. What is reserved is never more than the rate allows.
-    fn made(&self, i: &RebalanceInputs, size: Size) -> Result<Move, Reason> {
+    fn made(&self, i: &RebalanceInputs, size: Size, least: Sat) -> Result<Move, Reason> {
         let sat = Sat(to_u64_rounded((size.msat / 1000.0).floor()));
-        let least = i.tuning.min_amount;
         if sat < least {
             return Err(Reason::TooSmall { sat, least });
         }

@@ -7,6 +7,8 @@ use crate::domain::{Channel, RebalanceMode};
 
 /// Share of the capacity that stays with whoever has it: the channel reserve, fees, and room for payments in flight.
 const KEPT: f64 = 0.05;
+/// Msat.
+const LEFT_BY_SLING: f64 = 10_100_000.0;
 /// What a newcomer is taken to be worth, of what other channels of the node are asked for.
 const NEWCOMER: f64 = 0.5;
 /// Share of the capacity that a hive peer's channel is filled up to when it is not for profit.
@@ -78,7 +80,9 @@ fn most_in(channel: &Channel) -> f64 {
 
 /// Msat that the channel can give.
 fn most_out(channel: &Channel) -> f64 {
-    channel.spendable.as_f64().min(channel.local.as_f64() - KEPT * channel.capacity.as_f64())
+    // sling takes no part from a channel that would have less than this left.
+    let kept = (KEPT * channel.capacity.as_f64()).max(LEFT_BY_SLING);
+    channel.spendable.as_f64().min(channel.local.as_f64() - kept)
 }
 
 /// Whoever insists need not know what a channel is worth, nor be told that others have failed.
