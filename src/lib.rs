@@ -17,5 +17,6 @@ pub mod fees;
 pub mod flow;
 pub mod options;
 pub mod policy;
+pub mod rebalance;
 // Floor 0: the words.
 pub mod domain;

@@ -204,6 +204,7 @@ impl Timer {
         let interval = match self.job {
             Job::Flow => options.flow_interval,
             Job::Fees => options.fee_interval,
+            Job::Rebalance => options.rebalance_interval,
             // The other jobs read the list as well, so this one only makes up for what went wrong; policies end at a moment of their own.
             Job::Sync | Job::Policies => return self.asked,
         };
@@ -244,6 +245,7 @@ async fn timers(ops: &Arc<Ops>, pace: Pace, wake: &Notify) {
         Timer::new(Job::Flow, Some(start + pace.secs(FIRST_FLOW_SECS as f64))),
         Timer::new(Job::Fees, None),
         Timer::new(Job::Policies, None),
+        Timer::new(Job::Rebalance, None),
     ];
     let mut expiry = ops.next_expiry();
     loop {
@@ -275,14 +277,18 @@ async fn timers(ops: &Arc<Ops>, pace: Pace, wake: &Notify) {
     }
 }
 
-/// What one run brings about: a failed reading is tried again, the first fee cycle follows the first analysis.
-fn follow(timers: &mut [Timer; 4], ran: usize, ok: bool, pace: Pace) {
+/// What one run brings about: a failed reading is tried again, the first fee cycle follows the first analysis, and the first rebalance
+/// step the first fee cycle.
+fn follow(timers: &mut [Timer; 5], ran: usize, ok: bool, pace: Pace) {
     let now = Instant::now();
     if ran == 0 && !ok {
         timers[0].asked = Some(now + pace.secs(READ_AGAIN_SECS as f64));
     }
     if ran == 1 && timers[2].last.is_none() {
         timers[2].asked = Some(now);
+    }
+    if ran == 2 && timers[4].last.is_none() {
+        timers[4].asked = Some(now);
     }
 }
 
@@ -304,6 +310,7 @@ async fn step(ops: &Arc<Ops>, job: Job) -> bool {
             Job::Sync => own.sync().await.map(drop),
             Job::Flow => own.flow_cycle().await.map(drop),
             Job::Fees => own.fee_cycle().await.map(drop),
+            Job::Rebalance => own.rebalance_cycle().await.map(drop),
             Job::Policies => own.end_policies().await.map(drop),
         }
     });
@@ -372,7 +379,9 @@ mod tests {
         follow(&mut timers, 0, false, PACE);
         assert!(timers[0].asked.is_some());
         follow(&mut timers, 1, false, PACE);
-        assert!(timers[2].asked.is_some());
+        assert!(timers[2].asked.is_some() && timers[4].asked.is_none());
+        follow(&mut timers, 2, true, PACE);
+        assert!(timers[4].asked.is_some());
     }
 
     #[test]

@@ -124,38 +124,45 @@ options! {
     Node dry_run: bool = "false", Switch, "Decide, explain and record everything, but change nothing on the node.";
     Live flow_interval: u64 = "3600", Whole(60, DAY), "Seconds between flow analyses; each wait is varied by 20 % either way.";
     Live fee_interval: u64 = "1800", Whole(60, DAY), "Seconds between fee cycles; each wait is varied by 20 % either way.";
-    Live rebalance_interval: u64 = "900", Whole(60, DAY), "Seconds between rebalance cycles.", later "rebalancing";
+    Live rebalance_interval: u64 = "900", Whole(60, DAY), "Seconds between rebalance cycles; each wait is varied by 20 % either way.";
     Live flow_window_days: u64 = "7", Whole(1, 90), "Days of forwards that the flow analysis looks at.";
     Live target_flow: u64 = "100000", Whole(0, 100_000_000_000), "Sats a day that a channel should move; channels below are reported as below target. No fee depends on it.";
     Live min_fee_ppm: u32 = "10", Whole(0, 100_000), "Lowest outbound fee rate (ppm) that the controller sets.";
     Live max_fee_ppm: u32 = "5000", Whole(1, 100_000), "Highest outbound fee rate (ppm) that the controller sets.";
     Live max_fee_updates_per_day: u32 = "2", Whole(1, 48), "Fee changes a day and channel that are told to the network; urgent ones have a budget of their own, as large and at least 6.";
     Live forwards_retention_days: u64 = "400", Whole(30, 36_500), "Days after which single forwards are dropped from the ledger; hourly sums stay for ever.";
-    Live rebalance_min_profit: u64 = "10", Whole(0, 100_000_000), "Least expected profit (sats) of a rebalance.", later "rebalancing";
-    Live rebalancer: String = "sling", Word(&["sling"]), "The plugin that moves liquidity.", was "rebalancer_plugin", later "rebalancing";
-    Live daily_budget_sats: u64 = "5000", Whole(0, 10_000_000), "Sats that rebalancing may spend in any 24 hours.", later "rebalancing";
-    Live min_wallet_reserve: u64 = "1000000", Whole(0, 100_000_000), "Sats (on-chain and outbound) below which nothing is rebalanced.", later "rebalancing";
-    Live proportional_budget: bool = "true", Switch, "Let the budget grow with the revenue of the last 24 hours.", was "enable_proportional_budget", later "rebalancing";
-    Live proportional_budget_pct: f64 = "0.30", SHARE, "Share of the last 24 hours' revenue that rebalancing may spend.", later "rebalancing";
-    Live policy_file: String = "none", Path, "File of rules for channels, in charge-lnd's syntax (docs/policy-files.md), or `none`. `~` is the home directory. Reread when it changes.";
+    Live rebalance_min_profit: u64 = "10", Whole(0, 100_000_000), "Least expected profit (sats) of a rebalance.";
+    Live rebalancer: String = "sling", Word(&["sling"]), "The plugin that moves liquidity.", was "rebalancer_plugin";
+    Live daily_budget_sats: u64 = "5000", Whole(0, 10_000_000), "Sats that rebalancing may spend in any 24 hours.";
+    Live min_wallet_reserve: u64 = "1000000", Whole(0, 100_000_000), "Sats (on-chain and outbound) below which nothing is rebalanced.";
+    Live proportional_budget: bool = "true", Switch, "Let the budget grow with the revenue of the last 24 hours.", was "enable_proportional_budget";
+    Live proportional_budget_pct: f64 = "0.30", SHARE, "Share of the last 24 hours' revenue that rebalancing may spend.";
     Live clboss_enabled: bool = "true", Switch, "Take the fees of the channels we price out of CLBoss's hands.";
+    Live policy_file: String = "none", Path, "File of rules for channels, in charge-lnd's syntax (docs/policy-files.md), or `none`. `~` is the home directory. Reread when it changes.";
     Live htlc_congestion_threshold: f64 = "0.8", SHARE, "Share of a channel's outgoing payment slots in use above which its fee is driven up.";
     Live enable_reputation: bool = "true", Switch, "Weigh demand by how often the incoming peer's payments succeed.";
     Live reputation_decay: f64 = "0.98", SHARE, "What is left of a peer's record after each flow analysis.";
-    Live enable_kelly: bool = "false", Switch, "Size rebalances by the Kelly criterion.", later "rebalancing";
-    Live kelly_fraction: f64 = "0.5", SHARE, "Fraction of the Kelly size that is used.", later "rebalancing";
+    Live enable_kelly: bool = "false", Switch, "Size rebalances by the Kelly criterion.";
+    Live kelly_fraction: f64 = "0.5", SHARE, "Fraction of the Kelly size that is used.";
     Live vegas_reflex: bool = "true", Switch, "Raise the fee floor while block space is suddenly dear.", was "enable_vegas_reflex";
     Live vegas_decay: f64 = "0.85", SHARE, "What is left of the reflex's intensity after 30 minutes.", was "vegas_decay_rate";
     Live scarcity_pricing: bool = "true", Switch, "Raise the fee of channels that run out of local balance.", was "enable_scarcity_pricing";
     Live scarcity_threshold: f64 = "0.35", SHARE, "Share of local balance below which scarcity pricing begins.";
     Live hive_fee_ppm: u32 = "0", Whole(0, 100_000), "Outbound fee rate (ppm) toward peers with the strategy `hive`, also outside the limits.";
-    Live hive_rebalance_tolerance: u64 = "50", Whole(0, 100_000), "Sats that a rebalance toward a hive peer may lose.", later "rebalancing";
+    Live hive_rebalance_tolerance: u64 = "50", Whole(0, 100_000), "Sats that a rebalance toward a hive peer may lose.";
     Live hive_enabled: String = "auto", Word(&["auto", "true", "false"]), "Whether to tell cl-hive of channels that are opened and closed; `auto`: when it is there; `true`: and warn if it is not.";
     Live rpc_timeout_seconds: u64 = "15", Whole(1, 300), "Seconds after which a call to the node is given up.";
     Live rpc_circuit_breaker_seconds: u64 = "60", Whole(0, 3600), "Seconds that a group of calls rests after a timeout, before one of them is tried again.";
-    Live reservation_timeout_hours: u64 = "4", Whole(1, 24), "Hours after which a budget reservation without a running job is released.", later "rebalancing";
+    Live reservation_timeout_hours: u64 = "4", Whole(1, 24), "Hours after which a budget reservation without a running job is released.";
 
     Tune base_fee_msat: Option<u64> = "keep", WholeOrKeep(0, 4_294_967_295), "Base fee (msat) that is set with each fee change; `keep` leaves the operator's.";
+    Tune rebalance_min_profit_ppm: u32 = "0", Whole(0, 100_000), "Least expected profit of a rebalance as a share of its amount (ppm); 0: `rebalance_min_profit` counts.";
+    Tune rebalance_min_amount: u64 = "50000", Whole(1, 1_000_000_000), "Smallest rebalance, sats.";
+    Tune rebalance_max_amount: u64 = "5000000", Whole(1, 10_000_000_000), "Largest rebalance, sats.";
+    Tune sling_chunk_size_sats: u64 = "500000", Whole(1, 50_000_000), "Larger rebalances are made in parts of at most so many sats.";
+    Tune inbound_fee_estimate_ppm: u32 = "500", Whole(0, 100_000), "What a rebalance is taken to cost beside the last peer's fee, where nothing better is known (ppm).";
+    Tune max_concurrent_jobs: u32 = "5", Whole(1, 100), "Rebalances that are under way at a time.";
+    Tune sling_job_timeout_seconds: u64 = "7200", Whole(60, 604_800), "Seconds after which a rebalance is stopped.";
     Tune gossip_hysteresis: f64 = "0.05", Number(0.01, 0.5), "Relative change of the fee from which on it is worth telling the network at once.";
     TuneAtStart seed: u64 = "1", Whole(0, u64::MAX), "Seed of the generator that varies timers; read when the plugin starts.";
 }
@@ -360,14 +367,18 @@ impl Options {
 
     /// The rules between options.
     pub fn check(&self) -> Result<(), OptionError> {
-        if self.min_fee_ppm > self.max_fee_ppm {
-            return Err(OptionError::Order {
-                low: "min_fee_ppm",
-                low_value: self.min_fee_ppm.to_string(),
-                high: "max_fee_ppm",
-                high_value: self.max_fee_ppm.to_string(),
-            });
-        }
+        let order =
+            |low: &'static str, low_value: u64, high: &'static str, high_value: u64| match low_value > high_value {
+                true => Err(OptionError::Order {
+                    low,
+                    low_value: low_value.to_string(),
+                    high,
+                    high_value: high_value.to_string(),
+                }),
+                false => Ok(()),
+            };
+        order("min_fee_ppm", self.min_fee_ppm.into(), "max_fee_ppm", self.max_fee_ppm.into())?;
+        order("rebalance_min_amount", self.rebalance_min_amount, "rebalance_max_amount", self.rebalance_max_amount)?;
         Ok(())
     }
 }

@@ -20,7 +20,8 @@ use crate::ledger::{Ledger, OpenError};
 use crate::live::{self, Backoff, Event, Inbox, Pace};
 use crate::node::cln::CoreLightning;
 use crate::node::guard::{Guarded, Patience};
-use crate::node::{Node, at_home};
+use crate::node::sling::Sling;
+use crate::node::{Node, Rebalancer, at_home};
 use crate::ops::{Ops, Settings};
 use crate::options::{self, Layers, Options, TABLE};
 use crate::rpc::{self, RpcError, Stage};
@@ -144,6 +145,7 @@ struct Wiring {
     path: PathBuf,
     rpc_path: PathBuf,
     node: Arc<Guarded<CoreLightning>>,
+    rebalancer: Arc<dyn Rebalancer>,
     clock: Arc<dyn Clock>,
     pace: Pace,
 }
@@ -176,12 +178,14 @@ where
         let options = watch.borrow();
         Patience { timeout_secs: options.rpc_timeout_seconds, rest_secs: options.rpc_circuit_breaker_seconds }
     };
-    let node = Guarded::new(CoreLightning::with_clock(&rpc_path, clock.clone()), clock.clone(), patience);
+    let node = Guarded::new(CoreLightning::with_clock(&rpc_path, clock.clone()), clock.clone(), patience.clone());
+    let sling = Guarded::new(Sling::new(&rpc_path), clock.clone(), patience);
     Ok(Wiring {
         settings,
         path,
         rpc_path,
         node: Arc::new(node),
+        rebalancer: Arc::new(sling),
         clock,
         pace: Pace::new(scale.map(|scale| scale.factor)),
     })
@@ -239,6 +243,7 @@ async fn open(wiring: &Wiring, stage: &watch::Sender<Stage>) -> Result<Ops, Trou
         _ => Trouble::Lasting(error),
     })?;
     let ops = Ops::new(identity, wiring.node.clone(), ledger, wiring.clock.clone(), wiring.settings.clone())
+        .with_rebalancer(wiring.rebalancer.clone())
         .beside(wiring.node.clone());
     let loaded = async {
         ops.load_overrides().await.context("reading the options that the ledger keeps")?;

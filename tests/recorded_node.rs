@@ -483,3 +483,13 @@ fn what_the_node_tells_of_channels_and_peers() {
     assert!(cln_wire::channel_event("balance_snapshot", &json!({})).is_err());
     assert!(cln_wire::channel_event("connect", &json!([])).is_err());
 }
+
+#[test]
+fn what_lies_on_chain_is_what_is_confirmed_and_free() {
+    let mut funds = recorded("listfunds.json");
+    assert_eq!(cln_wire::onchain(&funds).unwrap(), Msat(287_101_284_000));
+    funds["outputs"][0]["status"] = json!("unconfirmed");
+    funds["outputs"][1]["reserved"] = json!(true);
+    assert_eq!(cln_wire::onchain(&funds).unwrap(), Msat(287_101_284_000 - 50_000_000_000 - 46_999_834_000));
+    assert!(cln_wire::onchain(&json!({})).is_err(), "no list is no empty wallet");
+}

@@ -17,6 +17,8 @@ use crate::sim::rules::{Rule, by_name};
 use crate::sim::score::Mark;
 use crate::sim::{Kind, Network, Run, Simulation, Tape, graph, play};
 
+const PLUGIN: &str = "plugin";
+const MOVING: &str = "plugin+sling";
 /// Of rules that leave something to chance.
 const RULE_SEED: u64 = 1;
 
@@ -25,7 +27,10 @@ const RULE_SEED: u64 = 1;
 pub(super) enum Policy {
     Rule(String),
     Ours(String, Box<Options>),
-    Plugin,
+    /// The whole plugin, with or without somebody who moves liquidity.
+    Plugin {
+        moves: bool,
+    },
 }
 
 /// One tape to be played by everybody.
@@ -62,7 +67,8 @@ pub(super) fn rule(name: &str) -> anyhow::Result<Box<dyn Rule>> {
 impl Policy {
     pub(super) fn parse(name: &str) -> anyhow::Result<Policy> {
         match name.trim() {
-            "plugin" => Ok(Policy::Plugin),
+            PLUGIN => Ok(Policy::Plugin { moves: false }),
+            MOVING => Ok(Policy::Plugin { moves: true }),
             name => rule(name).map(|_| Policy::Rule(name.to_owned())),
         }
     }
@@ -70,7 +76,13 @@ impl Policy {
     pub(super) fn name(&self) -> &str {
         match self {
             Policy::Rule(name) | Policy::Ours(name, _) => name,
-            Policy::Plugin => "plugin",
+            Policy::Plugin { moves } => {
+                if *moves {
+                    MOVING
+                } else {
+                    PLUGIN
+                }
+            }
         }
     }
 
@@ -79,7 +91,7 @@ impl Policy {
         match self {
             Policy::Rule(name) => rule(name).ok(),
             Policy::Ours(_, options) => Some(Box::new(Ours::new((**options).clone()))),
-            Policy::Plugin => None,
+            Policy::Plugin { .. } => None,
         }
     }
 
@@ -89,13 +101,21 @@ impl Policy {
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
-            let simulation = Simulation::on(tape.clone(), Layers::default()).await?;
+            let simulation = match self {
+                Policy::Plugin { moves: true } => Simulation::moving(tape.clone(), Layers::default()).await?,
+                _ => Simulation::on(tape.clone(), Layers::default()).await?,
+            };
             simulation.node.set_all(Ppm(tape.network().scenario.start_ppm));
             let reports = simulation.run_days(days, |_| ()).await?;
             let changes: u64 = reports.iter().map(|day| day.fee_changes).sum();
             // The steps count changes of the whole node; by channel nobody asks.
             let updates = vec![u32::try_from(changes).unwrap_or(u32::MAX)];
-            Ok(Run::of(&simulation.node.market(), days, updates))
+            let mut run = Run::of(&simulation.node.market(), days, updates);
+            if let Some(mover) = simulation.node.mover().as_ref() {
+                let start = tape.network().scenario.start;
+                run.spent = (0..days).map(|day| mover.spent_on(day, start).0).collect();
+            }
+            Ok(run)
         })
     }
 }

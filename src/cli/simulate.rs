@@ -61,7 +61,7 @@ pub(super) struct RunArgs {
     #[command(flatten)]
     field: Field,
     /// Rules by name, parted by commas; some take the value of their knob, as in `static:300`. `plugin` is the whole plugin
-    /// with a ledger in memory.
+    /// with a ledger in memory, `plugin+sling` the same with somebody who moves liquidity for it.
     #[arg(long, default_value = "ours,static")]
     policy: String,
     /// Play a tape that `simulate tape` has written, instead of scenarios; more than once for several.
@@ -202,10 +202,11 @@ fn table(rows: &[Row]) -> Table {
             "against last %",
             "updates",
             "refused %",
+            "spent %",
             "to 90 %",
             "after shock %",
         ],
-        2..11,
+        2..12,
     );
     for row in rows {
         let score = Score::of(&row.marks, row.days);
@@ -223,6 +224,7 @@ fn table(rows: &[Row]) -> Table {
             or_none(against),
             format!("{:.2}", score.updates_per_channel_day),
             percent(score.refused_share),
+            if score.spent_share > 0.0 { percent(score.spent_share) } else { String::new() },
             or_none(score.days_to_90.map(|days| format!("{days:.0} d"))),
             or_none(score.after_shock.map(percent)),
         ]);
@@ -254,5 +256,5 @@ fn list() -> String {
     for rule in RULES {
         text += &format!("  {:<14} {}\n", rule.name, rule.about);
     }
-    text + "  plugin         the whole plugin with a ledger in memory; some hundred times slower than `ours`"
+    text + "  plugin         the whole plugin with a ledger in memory; some hundred times slower than `ours`\n  plugin+sling   the same, and it moves liquidity; what that costs is taken off"
 }

@@ -5,6 +5,7 @@ pub mod facts;
 pub mod flow;
 pub mod forward;
 pub mod ids;
+pub mod job;
 pub mod policy;
 pub mod time;
 pub mod units;
@@ -17,6 +18,7 @@ pub use facts::{
 pub use flow::{Flow, FlowClass};
 pub use forward::{Forward, ForwardIndex, ForwardKey, ForwardStatus};
 pub use ids::{ChannelId, PeerId, Scid};
+pub use job::{Booked, Job, MoveFailure, MoveOrder, Tally, Task};
 pub use policy::{Limits, Policy, Pricing, RebalanceMode, Ruling, Source, Terms};
 pub use time::{Clock, ManualClock, ScaledClock, SystemClock, Time};
 pub use units::{Msat, Ppm, Sat, Share};

@@ -72,6 +72,12 @@ impl Policy {
         }
     }
 
+    /// Does the peer belong to our hive?
+    pub fn is_hive(&self) -> bool {
+        let strategy = self.trail.iter().rev().find(|ruling| ruling.member == "strategy");
+        strategy.is_some_and(|ruling| ruling.value == "hive")
+    }
+
     /// Who decided a member, in words.
     pub fn by(&self, member: &str) -> String {
         let ruling = self.trail.iter().rev().find(|ruling| ruling.member == member);

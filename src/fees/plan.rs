@@ -19,6 +19,8 @@ const USUAL_PAYMENTS: f64 = 5.0;
 /// Where forwards bring less than this share of what comes in, the balance is not the plan's business: whatever else refills the
 /// channel does not follow our prices, and the learner prices the channel alone.
 const LEAST_FORWARDED: f64 = 0.5;
+/// Two days in which payers could be served.
+const LEAST_WATCHED_HOURS: f64 = 48.0;
 
 /// One peer as a plan sees it.
 #[derive(Clone, Debug)]
@@ -85,6 +87,19 @@ pub fn plan(i: &PlanInputs) -> Plan {
     let mut bids: Vec<Bid> = i.peers.iter().zip(&outlooks).zip(&prices).map(bid).collect();
     bids.sort_by_key(|bid| bid.peer);
     Plan { at: i.now, bids }
+}
+
+/// Msat a day that would leave by each peer's channels at the fee in force, if there were balance for all of it. Peers whose payers
+/// could hardly be watched are left out: of them nothing has been learned.
+pub fn wanted(i: &PlanInputs) -> Vec<(PeerId, f64)> {
+    let of = |planned: &Planned| {
+        let outlook = planned.outlook(i);
+        let fee = planned.channels.iter().max_by_key(|c| c.capacity)?.ours.ppm.as_f64() + outlook.base;
+        let at = |rung: &&(f64, f64)| rung.0 >= fee;
+        let rung = outlook.ladder.iter().find(at).or(outlook.ladder.last())?;
+        (outlook.watched >= LEAST_WATCHED_HOURS).then_some((planned.peer, rung.1))
+    };
+    i.peers.iter().filter_map(of).collect()
 }
 
 /// Which way brings to which is not told apart: shares of single ways would take months to be known, and weigh on prices before

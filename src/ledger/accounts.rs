@@ -7,7 +7,14 @@ use crate::domain::ChannelId;
 /// Where routing fees come from.
 pub(super) const ROUTING: &str = "income/routing";
 
-/// The account that a channel's fees go to.
+/// What moves of liquidity may cost: lent to reservations, and made good by the channels that pay.
+pub(super) const BUDGET: &str = "budget/rebalancing";
+/// What moves that are not closed may still cost.
+pub(super) const RESERVED: &str = "reserved/rebalancing";
+/// What moves have cost.
+pub(super) const COST: &str = "cost/rebalancing";
+
+/// The account that a channel's fees go to, and that it pays from.
 pub(super) fn account_name(channel: ChannelId) -> String {
     format!("channel/{channel}")
 }
@@ -15,6 +22,19 @@ pub(super) fn account_name(channel: ChannelId) -> String {
 /// The row id of an account, if there is one.
 pub(super) async fn find(conn: &mut SqliteConnection, name: &str) -> sqlx::Result<Option<i64>> {
     sqlx::query_scalar("SELECT id FROM accounts WHERE name = ?").bind(name.to_owned()).fetch_optional(conn).await
+}
+
+/// What has come into the account minus what has left it.
+pub(super) async fn balance(conn: &mut SqliteConnection, name: &str) -> sqlx::Result<i64> {
+    let balance: Option<i64> = sqlx::query_scalar(
+        "SELECT (SELECT COALESCE(SUM(amount_msat), 0) FROM transfers WHERE to_account = accounts.id)
+              - (SELECT COALESCE(SUM(amount_msat), 0) FROM transfers WHERE from_account = accounts.id)
+         FROM accounts WHERE name = ?",
+    )
+    .bind(name.to_owned())
+    .fetch_optional(conn)
+    .await?;
+    Ok(balance.unwrap_or(0))
 }
 
 /// The row id of an account, which is made if there is none.

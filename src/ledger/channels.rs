@@ -1,7 +1,7 @@
 //! Which channel a short channel id belongs to. A splice gives a channel a new one, and forwards speak of channels that closed long
 //! ago; sums are kept by channel, so that neither loses its past. Never guesses: an scid that nobody named is a channel of its own.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use anyhow::Context as _;
 use sqlx::SqliteConnection;
@@ -53,6 +53,14 @@ impl Ledger {
         tx.commit().await?;
         writer.memo = Some(memo);
         Ok(())
+    }
+
+    /// Channels that were first heard of since then.
+    pub async fn channels_since(&self, since: Time) -> anyhow::Result<HashSet<ChannelId>> {
+        let mut reader = self.reader().await?;
+        let find = "SELECT channel_id FROM channels WHERE noted_at >= ? AND NOT placeholder";
+        let ids: Vec<Vec<u8>> = sqlx::query_scalar(find).bind(since.0).fetch_all(reader.conn()).await?;
+        ids.into_iter().map(super::channel_id).collect()
     }
 
     /// Short channel ids seen in forwards whose channel is not known yet and was not asked for before.

@@ -5,7 +5,7 @@
 use sqlx::{Connection as _, SqliteConnection};
 
 use super::accounts::ROUTING;
-use super::{Ledger, LedgerCheck, unsigned};
+use super::{Ledger, LedgerCheck, rebalances, unsigned};
 use crate::domain::Time;
 
 /// Hours of single forwards that are compared at most: the newest ones, and a stretch of the past.
@@ -25,6 +25,9 @@ impl Ledger {
         let mut check = LedgerCheck { at: now, ..LedgerCheck::default() };
         accounts(&mut tx, &mut check).await?;
         fees_and_counts(&mut tx, &mut check).await?;
+        for (what, is, moves) in rebalances::check(&mut tx).await? {
+            check.compare(what, is, "its moves amount to", moves);
+        }
         let known_from = oldest_hour(&mut tx).await?;
         let most = hours_of(&mut tx, known_from, FORWARDS).await?;
         let recent = now.hour() - most.min(RECENT_HOURS);

@@ -138,6 +138,14 @@ impl Ledger {
         rows.iter().map(|row| Ok((channel_id(row.try_get(0)?)?, totals(row)?))).collect()
     }
 
+    /// What forwards have earned since the hour of `from` began.
+    pub async fn fees_since(&self, from: Time) -> anyhow::Result<Msat> {
+        let mut reader = self.reader().await?;
+        let sum = "SELECT COALESCE(SUM(fees_msat), 0) FROM node_hours WHERE hour >= ?";
+        let fees: i64 = sqlx::query_scalar(sum).bind(from.hour()).fetch_one(reader.conn()).await?;
+        Ok(Msat(unsigned(fees)))
+    }
+
     /// Settled forwards of the whole node per hour (hours since 1970), from the hour of `from` on. Hours without any are left out.
     pub async fn node_hours(&self, from: Time) -> anyhow::Result<Vec<(i64, u64)>> {
         let mut reader = self.reader().await?;

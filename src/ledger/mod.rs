@@ -19,6 +19,7 @@ mod open;
 mod orphans;
 mod overrides;
 mod policies;
+mod rebalances;
 mod reputation;
 mod rollups;
 mod transfers;
@@ -42,6 +43,7 @@ pub use history::{History, PastForward, PastPrice, ReadError};
 use memo::Memo;
 pub use open::{OpenError, peek};
 pub use policies::{Earnings, PolicyChange, PolicyChangeKind};
+pub use rebalances::{MoveEnd, MoveRow, MoveState, MoveSums, NewMove};
 
 /// A handle; clones share one file.
 #[derive(Clone, Debug)]

@@ -12,8 +12,9 @@ use crate::domain::{ChannelId, Time};
 
 pub(super) const DAY_MILLIS: i64 = 86_400_000;
 
-/// Keys that start so are made here only.
+/// Keys that start so are made by the ledger only: postings of routing fees, and what belongs to moves.
 const POSTING: &str = "routed/";
+pub(super) const MOVES: &str = "rebalance/";
 
 const POSTINGS: Bulk = Bulk {
     head: "INSERT INTO transfers (key, at, from_account, to_account, amount_msat, memo)",
@@ -23,24 +24,12 @@ const POSTINGS: Bulk = Bulk {
 impl Ledger {
     /// Records a transfer; `false` if its key was there already (nothing changes then).
     pub async fn record_transfer(&self, transfer: &Transfer) -> anyhow::Result<bool> {
-        anyhow::ensure!(!transfer.key.starts_with(POSTING), "transfers '{POSTING}...' are made by the ledger itself");
-        anyhow::ensure!(transfer.from != transfer.to, "a transfer needs two accounts, not '{}' twice", transfer.from);
+        for own in [POSTING, MOVES] {
+            anyhow::ensure!(!transfer.key.starts_with(own), "transfers '{own}...' are made by the ledger itself");
+        }
         let mut writer = self.writer().await?;
         let mut tx = writer.begin().await?;
-        let (from, to) = (account(&mut tx, &transfer.from).await?, account(&mut tx, &transfer.to).await?);
-        let done = sqlx::query(
-            "INSERT INTO transfers (key, at, from_account, to_account, amount_msat, memo) VALUES (?, ?, ?, ?, ?, ?)
-             ON CONFLICT (key) DO NOTHING",
-        )
-        .bind(transfer.key.clone())
-        .bind(transfer.at.0)
-        .bind(from)
-        .bind(to)
-        .bind(signed(transfer.amount.0)?)
-        .bind(transfer.memo.clone())
-        .execute(&mut *tx)
-        .await?;
-        let new = done.rows_affected() > 0;
+        let new = write(&mut tx, transfer).await?;
         if new {
             tx.commit().await?;
         }
@@ -50,16 +39,27 @@ impl Ledger {
     /// What has come into the account minus what has left it.
     pub async fn balance_of(&self, account: &str) -> anyhow::Result<i64> {
         let mut reader = self.reader().await?;
-        let balance: Option<i64> = sqlx::query_scalar(
-            "SELECT (SELECT COALESCE(SUM(amount_msat), 0) FROM transfers WHERE to_account = accounts.id)
-                  - (SELECT COALESCE(SUM(amount_msat), 0) FROM transfers WHERE from_account = accounts.id)
-             FROM accounts WHERE name = ?",
-        )
-        .bind(account.to_owned())
-        .fetch_optional(reader.conn())
-        .await?;
-        Ok(balance.unwrap_or(0))
+        Ok(accounts::balance(reader.conn(), account).await?)
     }
+}
+
+/// Writes a transfer; `false` if its key was there already.
+pub(super) async fn write(conn: &mut SqliteConnection, transfer: &Transfer) -> anyhow::Result<bool> {
+    anyhow::ensure!(transfer.from != transfer.to, "a transfer needs two accounts, not '{}' twice", transfer.from);
+    let (from, to) = (account(conn, &transfer.from).await?, account(conn, &transfer.to).await?);
+    let done = sqlx::query(
+        "INSERT INTO transfers (key, at, from_account, to_account, amount_msat, memo) VALUES (?, ?, ?, ?, ?, ?)
+         ON CONFLICT (key) DO NOTHING",
+    )
+    .bind(transfer.key.clone())
+    .bind(transfer.at.0)
+    .bind(from)
+    .bind(to)
+    .bind(signed(transfer.amount.0)?)
+    .bind(transfer.memo.clone())
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() > 0)
 }
 
 /// Lets the daily postings of routing fees grow: ((channel, day), msat).

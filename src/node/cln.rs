@@ -3,13 +3,14 @@
 //! ([`super::guard`] does), never touches more of a channel than the fee that was ordered.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use cln_rpc::{ClnRpc, RpcError};
 use serde_json::{Value, json};
 
+use super::askrene;
 use super::cln_graph as graph;
 use super::cln_row::garbled;
 use super::{
@@ -58,11 +59,7 @@ impl CoreLightning {
     }
 
     pub(super) async fn call(&self, method: &str, params: Value) -> Result<Value, NodeError> {
-        let mut rpc = ClnRpc::new(&self.rpc_path).await.map_err(|error| NodeError::Unreachable {
-            method: method.to_owned(),
-            why: format!("cannot connect to '{}': {error:#}", self.rpc_path.display()),
-        })?;
-        rpc.call_raw(method, &params).await.map_err(|error| refusal(method, error))
+        call(&self.rpc_path, method, params).await
     }
 
     async fn forward_page(&self, page: ForwardPage) -> Result<Vec<Forward>, NodeError> {
@@ -175,6 +172,14 @@ impl Node for CoreLightning {
         wire::feerate(&self.call("feerates", json!({"style": "perkb"})).await?)
     }
 
+    async fn onchain(&self) -> Result<Option<Msat>, NodeError> {
+        wire::onchain(&self.call("listfunds", json!({})).await?).map(Some)
+    }
+
+    async fn way(&self, from: PeerId, to: PeerId, arrives: Msat) -> Result<Option<Msat>, NodeError> {
+        askrene::way(self, from, to, arrives).await
+    }
+
     async fn chain(&self) -> Result<Chain, NodeError> {
         let info = self.call("getinfo", json!({})).await?;
         graph::chain(&info, &self.call("feerates", json!({"style": "perkb"})).await?)
@@ -274,6 +279,15 @@ fn index_of(forward: &Forward, index: ForwardIndex) -> Option<u64> {
         ForwardIndex::Created => forward.created_index,
         ForwardIndex::Updated => forward.updated_index,
     }
+}
+
+/// One call on a connection of its own.
+pub(super) async fn call(rpc_path: &Path, method: &str, params: Value) -> Result<Value, NodeError> {
+    let mut rpc = ClnRpc::new(rpc_path).await.map_err(|error| NodeError::Unreachable {
+        method: method.to_owned(),
+        why: format!("cannot connect to '{}': {error:#}", rpc_path.display()),
+    })?;
+    rpc.call_raw(method, &params).await.map_err(|error| refusal(method, error))
 }
 
 fn refusal(method: &str, error: RpcError) -> NodeError {

@@ -7,7 +7,7 @@ use super::cln_row::{Row, count, date, flag, garbled, id, micros, msat, rows, se
 use super::{FeeInForce, NodeError, NodeEvent};
 use crate::domain::{
     Bounds, Channel, ChannelId, ChannelName, ChannelState, FeePolicy, Feerate, Forward, ForwardKey, ForwardStatus,
-    Identity, Ppm, Scid, Side,
+    Identity, Msat, Ppm, Scid, Side,
 };
 
 /// `getinfo`
@@ -20,6 +20,18 @@ pub fn identity(answer: &Value) -> Result<Identity, NodeError> {
 pub fn channels(answer: &Value) -> Result<Vec<Channel>, NodeError> {
     let rows = Row::list("listpeerchannels", answer, "channels")?;
     rows.iter().filter_map(|row| channel(row).transpose()).collect()
+}
+
+/// `listfunds`: confirmed outputs that nothing has reserved.
+pub fn onchain(answer: &Value) -> Result<Msat, NodeError> {
+    let mut sum = Msat::ZERO;
+    for row in Row::list("listfunds", answer, "outputs")? {
+        if row.need("status", text)? == "confirmed" && row.like("reserved", flag) != Some(true) {
+            let more = sum.checked_add(row.need("amount_msat", msat)?);
+            sum = more.ok_or_else(|| row.garbled("the outputs are beyond counting"))?;
+        }
+    }
+    Ok(sum)
 }
 
 /// Does `listpeerchannels` of this node leave out what the peers ask for? (It has told since v24.02.)

@@ -9,10 +9,13 @@ use async_trait::async_trait;
 
 use super::neighbours::{HiveNews, Neighbours, Unmanaged};
 use super::{
-    BreakerReport, ChannelName, FeeInForce, FeeOrder, ForwardPage, Node, NodeError,
+    BreakerReport, ChannelName, FeeInForce, FeeOrder, ForwardPage, Node, NodeError, Rebalancer,
     breaker::{Breaker, Pass},
 };
-use crate::domain::{Chain, Channel, ChannelId, Clock, Feerate, Forward, GraphPeer, Identity, Msat, PeerId, Scid};
+use crate::domain::{
+    Booked, Chain, Channel, ChannelId, Clock, Feerate, Forward, GraphPeer, Identity, Job, MoveOrder, Msat, PeerId,
+    Scid, Tally, Time,
+};
 
 /// How patient we are. Asked for anew at each call, so that a change of the options holds at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +34,10 @@ enum Group {
     Forwards,
     Feerates,
     Fees,
+    Funds,
+    Routes,
+    /// The plugin that moves liquidity has a life of its own.
+    Rebalancer,
     Graph,
     Bookkeeper,
     Clboss,
@@ -44,7 +51,7 @@ pub struct Guarded<N> {
     breakers: [Mutex<Breaker>; Group::ALL.len()],
 }
 
-impl<N: Node> Guarded<N> {
+impl<N> Guarded<N> {
     pub fn new(node: N, clock: Arc<dyn Clock>, patience: impl Fn() -> Patience + Send + Sync + 'static) -> Guarded<N> {
         Guarded { node, clock, patience: Box::new(patience), breakers: Default::default() }
     }
@@ -75,6 +82,12 @@ impl<N: Node> Guarded<N> {
     fn breaker(&self, group: Group) -> &Mutex<Breaker> {
         &self.breakers[group as usize]
     }
+
+    fn reports(&self, which: impl Fn(Group) -> bool) -> Vec<BreakerReport> {
+        let (now, rest_secs) = (self.clock.now(), (self.patience)().rest_secs);
+        let report = |group: &Group| held(self.breaker(*group)).report(group.name(), now, rest_secs);
+        Group::ALL.iter().filter(|group| which(**group)).map(report).collect()
+    }
 }
 
 #[async_trait]
@@ -99,6 +112,14 @@ impl<N: Node> Node for Guarded<N> {
         self.guard(Group::Feerates, "feerate", self.node.feerate()).await
     }
 
+    async fn onchain(&self) -> Result<Option<Msat>, NodeError> {
+        self.guard(Group::Funds, "onchain", self.node.onchain()).await
+    }
+
+    async fn way(&self, from: PeerId, to: PeerId, arrives: Msat) -> Result<Option<Msat>, NodeError> {
+        self.guard(Group::Routes, "way", self.node.way(from, to, arrives)).await
+    }
+
     async fn chain(&self) -> Result<Chain, NodeError> {
         self.guard(Group::Info, "chain", self.node.chain()).await
     }
@@ -120,9 +141,42 @@ impl<N: Node> Node for Guarded<N> {
     }
 
     fn breakers(&self) -> Vec<BreakerReport> {
-        let (now, rest_secs) = (self.clock.now(), (self.patience)().rest_secs);
-        let report = |group: &Group| held(self.breaker(*group)).report(group.name(), now, rest_secs);
-        Group::ALL.iter().map(report).collect()
+        self.reports(|group| group != Group::Rebalancer)
+    }
+}
+
+#[async_trait]
+impl<R: Rebalancer> Rebalancer for Guarded<R> {
+    async fn version(&self) -> Result<Option<String>, NodeError> {
+        self.guard(Group::Rebalancer, "version", self.node.version()).await
+    }
+
+    async fn jobs(&self) -> Result<Vec<Job>, NodeError> {
+        self.guard(Group::Rebalancer, "jobs", self.node.jobs()).await
+    }
+
+    async fn tally(&self, channel: Scid) -> Result<Tally, NodeError> {
+        self.guard(Group::Rebalancer, "tally", self.node.tally(channel)).await
+    }
+
+    async fn begin(&self, order: &MoveOrder) -> Result<(), NodeError> {
+        self.guard(Group::Rebalancer, "begin", self.node.begin(order)).await
+    }
+
+    async fn stop(&self, channel: Scid) -> Result<(), NodeError> {
+        self.guard(Group::Rebalancer, "stop", self.node.stop(channel)).await
+    }
+
+    async fn booked(&self, from: ChannelId, to: ChannelId, since: Time) -> Result<Option<Booked>, NodeError> {
+        self.guard(Group::Rebalancer, "booked", self.node.booked(from, to, since)).await
+    }
+
+    async fn pending(&self, from: Scid) -> Result<bool, NodeError> {
+        self.guard(Group::Rebalancer, "pending", self.node.pending(from)).await
+    }
+
+    fn breakers(&self) -> Vec<BreakerReport> {
+        self.reports(|group| group == Group::Rebalancer)
     }
 }
 
@@ -142,7 +196,7 @@ impl<N: Node + Neighbours> Neighbours for Guarded<N> {
 }
 
 /// One call that was let through.
-struct Attempt<'a, N: Node> {
+struct Attempt<'a, N> {
     guarded: &'a Guarded<N>,
     group: Group,
     /// Taken when the call has ended.
@@ -150,7 +204,7 @@ struct Attempt<'a, N: Node> {
     rest_secs: u64,
 }
 
-impl<N: Node> Attempt<'_, N> {
+impl<N> Attempt<'_, N> {
     fn end(&mut self, error: Option<&NodeError>) {
         let Some(pass) = self.pass.take() else { return };
         let mut breaker = held(self.guarded.breaker(self.group));
@@ -164,7 +218,7 @@ impl<N: Node> Attempt<'_, N> {
     }
 }
 
-impl<N: Node> Drop for Attempt<'_, N> {
+impl<N> Drop for Attempt<'_, N> {
     fn drop(&mut self) {
         if let Some(pass) = self.pass.take() {
             held(self.guarded.breaker(self.group)).abandoned(pass);
@@ -173,7 +227,7 @@ impl<N: Node> Drop for Attempt<'_, N> {
 }
 
 impl Group {
-    const ALL: [Group; 9] = [
+    const ALL: [Group; 12] = [
         Group::Info,
         Group::Channels,
         Group::Forwards,
@@ -183,6 +237,9 @@ impl Group {
         Group::Bookkeeper,
         Group::Clboss,
         Group::Hive,
+        Group::Funds,
+        Group::Routes,
+        Group::Rebalancer,
     ];
 
     fn name(self) -> &'static str {
@@ -192,6 +249,9 @@ impl Group {
             Group::Forwards => "forwards",
             Group::Feerates => "feerates",
             Group::Fees => "fees",
+            Group::Funds => "funds",
+            Group::Routes => "routes",
+            Group::Rebalancer => "rebalancer",
             Group::Graph => "graph",
             Group::Bookkeeper => "bookkeeper",
             Group::Clboss => "clboss",

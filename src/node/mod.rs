@@ -1,5 +1,6 @@
 //! The outside world: what we ask of a Lightning node and tell it. Domain types only; wire formats stay in the files below.
 
+pub mod askrene;
 mod breaker;
 mod clboss;
 pub mod cln;
@@ -10,14 +11,16 @@ pub mod guard;
 mod home;
 pub mod neighbours;
 pub mod rule_text;
+pub mod sling;
+pub mod sling_wire;
 
 use async_trait::async_trait;
 
 pub use home::at_home;
 
 use crate::domain::{
-    Chain, Channel, ChannelId, ChannelName, ChannelState, Feerate, Forward, ForwardIndex, GraphPeer, Identity, Msat,
-    PeerId, Ppm, Scid, Time,
+    Booked, Chain, Channel, ChannelId, ChannelName, ChannelState, Feerate, Forward, ForwardIndex, GraphPeer, Identity,
+    Job, MoveOrder, Msat, PeerId, Ppm, Scid, Tally, Time,
 };
 
 /// A Lightning node, as a short list of our own verbs. All are safe to repeat.
@@ -37,6 +40,17 @@ pub trait Node: Send + Sync {
 
     async fn feerate(&self) -> Result<Option<Feerate>, NodeError>;
 
+    /// Confirmed outputs of the node's wallet that can be spent; `None`: this node does not tell.
+    async fn onchain(&self) -> Result<Option<Msat>, NodeError> {
+        Ok(None)
+    }
+
+    /// What the cheapest way from the one peer to the other takes that does not lead through us, so that so much arrives; `None`: the node
+    /// knows of none, or does not look for ways.
+    async fn way(&self, _from: PeerId, _to: PeerId, _arrives: Msat) -> Result<Option<Msat>, NodeError> {
+        Ok(None)
+    }
+
     /// Height and price of the chain.
     async fn chain(&self) -> Result<Chain, NodeError>;
 
@@ -53,6 +67,34 @@ pub trait Node: Send + Sync {
     fn warnings(&self) -> Vec<String>;
 
     /// The circuit breakers, by group of methods.
+    fn breakers(&self) -> Vec<BreakerReport>;
+}
+
+/// Who moves liquidity between our channels. Beside the node, because not every node has one, and because it comes and goes.
+#[async_trait]
+pub trait Rebalancer: Send + Sync {
+    /// `None`: it is not there now.
+    async fn version(&self) -> Result<Option<String>, NodeError>;
+
+    /// All that it has under way, whoever asked for it.
+    async fn jobs(&self) -> Result<Vec<Job>, NodeError>;
+
+    /// What it has counted for a channel that is filled.
+    async fn tally(&self, channel: Scid) -> Result<Tally, NodeError>;
+
+    /// Begins a move. The one verb that must not be repeated: a second time is a second move.
+    async fn begin(&self, order: &MoveOrder) -> Result<(), NodeError>;
+
+    /// Ends all that is under way for a channel. Payments in flight end by themselves, later.
+    async fn stop(&self, channel: Scid) -> Result<(), NodeError>;
+
+    /// What the node's books say that went from the one channel to the other since then; `None`: it keeps none.
+    async fn booked(&self, from: ChannelId, to: ChannelId, since: Time) -> Result<Option<Booked>, NodeError>;
+
+    /// Are payments to ourselves under way that left by this channel, as far as that can be told?
+    async fn pending(&self, from: Scid) -> Result<bool, NodeError>;
+
+    /// The circuit breaker of these calls.
     fn breakers(&self) -> Vec<BreakerReport>;
 }
 
@@ -141,6 +183,9 @@ impl BreakerReport {
             "graph" => "when it was asked for the public graph",
             "bookkeeper" => "when its bookkeeper was asked",
             "fees" => "when it was told to change a fee",
+            "routes" => "when it was asked for a route",
+            "funds" => "when it was asked for its funds",
+            "rebalancer" => "when its rebalancer was asked or told",
             "clboss" => "when CLBoss was spoken to",
             "hive" => "when cl-hive was spoken to",
             group => group,

@@ -66,6 +66,21 @@ impl Ops {
         self.seen.change(|seen| seen.clboss.problem = problem);
     }
 
+    /// Before balance is moved: from now on CLBoss moves none of these peers', as far as it is there. Nobody should begin otherwise, because
+    /// two who move the same balance undo each other's work, and both pay.
+    pub(super) async fn take_balance_from_clboss(
+        &self,
+        now: Time,
+        options: &Options,
+        peers: [PeerId; 2],
+    ) -> anyhow::Result<()> {
+        if !options.clboss_enabled {
+            return Ok(());
+        }
+        let claims = peers.map(|peer| (peer, BALANCE)).to_vec();
+        self.settle_claims(now, claims).await.context("CLBoss could not be told to leave the balance alone")
+    }
+
     async fn settle_claims(&self, now: Time, mut claims: Vec<Claim>) -> anyhow::Result<()> {
         let rows = self.tag_rows().await?;
         let state = |claim: &Claim| rows.get(&(claim.0, claim.1.to_owned())).map(|row| row.state);

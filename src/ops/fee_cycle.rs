@@ -270,6 +270,6 @@ fn add_demand(
 }
 
 /// Share of a peer's payments that get through, 1 for a peer that is not known.
-fn success_score(reputation: &Reputation) -> f64 {
+pub(super) fn success_score(reputation: &Reputation) -> f64 {
     (reputation.successes + 1.0) / (reputation.successes + reputation.failures + 1.0)
 }

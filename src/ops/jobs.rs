@@ -10,6 +10,7 @@ pub enum Job {
     Sync,
     Flow,
     Fees,
+    Rebalance,
     /// Ends policies when their time is over.
     Policies,
 }
@@ -28,13 +29,14 @@ pub struct JobReport {
 pub struct Jobs(Mutex<BTreeMap<Job, JobReport>>);
 
 impl Job {
-    pub const ALL: [Job; 4] = [Job::Sync, Job::Flow, Job::Fees, Job::Policies];
+    pub const ALL: [Job; 5] = [Job::Sync, Job::Flow, Job::Fees, Job::Policies, Job::Rebalance];
 
     pub fn name(self) -> &'static str {
         match self {
             Job::Sync => "sync",
             Job::Flow => "flow",
             Job::Fees => "fees",
+            Job::Rebalance => "rebalance",
             Job::Policies => "policies",
         }
     }

@@ -6,11 +6,14 @@ mod fee_cycle;
 mod flow_cycle;
 mod hive;
 mod jobs;
+mod moves;
 mod notice;
 mod plan;
 mod policies;
 mod publish;
+mod rebalance_cycle;
 mod reports;
+mod routes;
 mod rule_book;
 mod rulings;
 mod settings;
@@ -30,6 +33,7 @@ pub use fee_cycle::tuning;
 pub use jobs::{Job, JobReport, Jobs};
 pub use policies::{PolicyAnswer, Wish};
 pub use publish::FeeOutcome;
+pub use rebalance_cycle::{Begun, Cleared, HandOrder, Presence, RebalanceReport};
 pub use reports::{
     AnalysisReport, Breaker, ChannelReport, FeeDebugReport, FeeLine, FeeReport, StatusReport, below_target,
 };
@@ -41,15 +45,17 @@ pub use sync::SyncReport;
 use crate::domain::{Chain, ChannelId, Clock, Flow, GraphPeer, Identity, Msat, NodeView, PeerId, Time};
 use crate::fees::{Memory, Plan};
 use crate::ledger::Ledger;
-pub use crate::ledger::{LedgerCheck, PolicyChange, PolicyChangeKind, TagRow};
-use crate::node::Node;
+pub use crate::ledger::{LedgerCheck, MoveRow, MoveState, PolicyChange, PolicyChangeKind, TagRow};
 use crate::node::neighbours::{Alone, Neighbours};
+use crate::node::{Node, Rebalancer};
 use crate::options::Options;
 
 /// The one handle to everything: doors hold it as `Arc<Ops>`.
 pub struct Ops {
     pub(crate) identity: Identity,
     node: Arc<dyn Node>,
+    /// `None`: this node has nobody who moves liquidity.
+    rebalancer: Option<Arc<dyn Rebalancer>>,
     neighbours: Arc<dyn Neighbours>,
     ledger: Ledger,
     clock: Arc<dyn Clock>,
@@ -105,6 +111,10 @@ struct Sights {
     clboss: clboss::ClbossSight,
     /// The last plan that a step has read or made.
     plan: Option<Arc<Plan>>,
+    /// The last rebalance step.
+    rebalance: Option<Arc<RebalanceReport>>,
+    /// What ways between peers were found to cost.
+    routes: routes::Asked,
     /// When the balances were last noted.
     holdings_noted: Option<Time>,
     /// The node's list of forwards has been read to its end.
@@ -148,7 +158,22 @@ impl Ops {
         let (turn, reading, policing) = (Mutex::new(()), Mutex::new(()), Mutex::new(()));
         let (jobs, expiry, seen) = (Jobs::default(), watch::Sender::new(None), Seen::default());
         let neighbours = Arc::new(Alone);
-        Ops { identity, node, neighbours, ledger, clock, settings, jobs, turn, reading, policing, expiry, seen }
+        let rebalancer = None;
+        Ops {
+            identity,
+            node,
+            rebalancer,
+            neighbours,
+            ledger,
+            clock,
+            settings,
+            jobs,
+            turn,
+            reading,
+            policing,
+            expiry,
+            seen,
+        }
     }
 
     /// The same with the plugins that run beside us on the node.

@@ -210,6 +210,12 @@ impl Ops {
         Ok(rules)
     }
 
+    /// The rules as they are now, for a step that decides no fee: whoever waits for one goes on waiting.
+    pub(super) async fn standing_rules(&self, view: &NodeView, options: &Options) -> anyhow::Result<Rules> {
+        let rules = Rules::new(self.policies().await?, options, view.now);
+        self.ruled(rules, view, options).await
+    }
+
     /// Has the peer's policy changed since the step began that decided by it?
     pub(super) fn is_overruled(&self, peer: &PeerId) -> bool {
         self.seen.read(|seen| seen.unapplied.contains(peer))

@@ -12,7 +12,7 @@ use crate::domain::{Channel, ChannelId, Flow, FlowClass, Identity, NodeView, Pol
 use crate::fees;
 use crate::flow::{self, FlowInputs};
 
-use crate::ledger::{ChannelTotals, FeeOutcomeKind, FeeRow, LedgerCheck, Positions};
+use crate::ledger::{ChannelTotals, FeeOutcomeKind, FeeRow, LedgerCheck, MoveRow, Positions};
 pub use crate::node::BreakerReport as Breaker;
 use crate::options::Options;
 
@@ -29,6 +29,8 @@ pub struct StatusReport {
     pub check: Option<Arc<LedgerCheck>>,
     pub channels: Vec<ChannelReport>,
     pub changes: Vec<(i64, FeeReport)>,
+    /// The newest moves of liquidity, newest first.
+    pub moves: Vec<MoveRow>,
     pub jobs: BTreeMap<Job, JobReport>,
     pub breakers: Vec<Breaker>,
     pub warnings: Vec<String>,
@@ -100,7 +102,8 @@ impl Ops {
             check: self.last_check(),
             channels,
             changes: changes.into_iter().map(|(id, row)| (id, named(row, view.as_deref()))).collect(),
-            breakers: self.node.breakers(),
+            moves: self.ledger.recent_moves(RECENT).await.context("reading the last rebalances")?,
+            breakers: self.all_breakers(),
             warnings: self.warnings(&jobs),
             jobs,
         })
@@ -203,15 +206,24 @@ impl Ops {
         Ok(reports)
     }
 
+    fn all_breakers(&self) -> Vec<Breaker> {
+        let rebalancer = self.rebalancer.as_ref().map(|rebalancer| rebalancer.breakers()).unwrap_or_default();
+        self.node.breakers().into_iter().chain(rebalancer).collect()
+    }
+
     /// What an operator should look at, in sentences.
     fn warnings(&self, jobs: &BTreeMap<Job, JobReport>) -> Vec<String> {
         let mut warnings = Vec::new();
         if self.settings.now().dry_run {
-            warnings.push("dry-run is on: fees are decided and recorded, and not set on the node".to_owned());
+            warnings.push(
+                "dry-run is on: fees are decided and recorded, and not set on the node; nothing is rebalanced"
+                    .to_owned(),
+            );
         }
         warnings.extend(self.node.warnings());
-        warnings.extend(self.node.breakers().iter().filter_map(Breaker::in_words));
+        warnings.extend(self.all_breakers().iter().filter_map(Breaker::in_words));
         warnings.extend(self.unread_in_words());
+        warnings.extend(self.last_rebalance().and_then(|report| report.rebalancer.in_words()));
         warnings.extend(self.last_rules().iter().flat_map(|book| book.warnings()));
         warnings.extend(self.clboss_in_words());
         for (job, report) in jobs {

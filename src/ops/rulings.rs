@@ -10,7 +10,7 @@ use super::rule_book::RuleBook;
 use super::{Flows, Ops};
 use crate::domain::{
     Activity, Chain, Channel, ChannelId, Costs, Facts, Graph, GraphPeer, Msat, NodeFacts, NodeView, PeerId, Policy,
-    Ppm, Pricing, Ruling, Side, Source, Terms, TheirTerms, Time, Week,
+    Ppm, Pricing, RebalanceMode, Ruling, Side, Source, Terms, TheirTerms, Time, Week,
 };
 use crate::ledger::Moved;
 use crate::policy::rollback::Trial;
@@ -42,8 +42,14 @@ impl Rulings {
 }
 
 fn left_alone(strategy: &str, source: Source) -> Policy {
-    let ruling = Ruling { source, member: "strategy".to_owned(), value: strategy.to_owned() };
-    Policy { pricing: Pricing::Untouched, trail: vec![ruling], ..Policy::default() }
+    let rebalance = RebalanceMode::Disabled;
+    let said = [("strategy", strategy), ("rebalance_mode", rebalance.name())];
+    let ruling = |(member, value): (&str, &str)| Ruling {
+        source: source.clone(),
+        member: member.to_owned(),
+        value: value.to_owned(),
+    };
+    Policy { pricing: Pricing::Untouched, rebalance, trail: said.map(ruling).into(), ..Policy::default() }
 }
 
 /// Everything that the channels are judged by.

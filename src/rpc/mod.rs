@@ -3,6 +3,7 @@
 mod analyze;
 mod args;
 mod clboss_status;
+mod clear_reservations;
 mod config;
 mod error;
 mod fee_debug;
@@ -11,6 +12,8 @@ mod ignored;
 mod policy;
 mod policy_file;
 mod policy_shape;
+mod rebalance;
+mod rebalance_debug;
 mod remanage;
 mod set_fee;
 mod status;
@@ -43,6 +46,9 @@ pub const COMMANDS: &[Command] = &[
     set_fee::COMMAND,
     fee_debug::COMMAND,
     wake_all::COMMAND,
+    rebalance::COMMAND,
+    rebalance_debug::COMMAND,
+    clear_reservations::COMMAND,
     policy::COMMAND,
     policy_file::COMMAND,
     test_channel::COMMAND,

@@ -6,8 +6,12 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::{Absent, Answer, Args, Command, date, rounded};
+use crate::domain::Msat;
 use crate::flow::daily_decay;
-use crate::ops::{ChannelReport, FeeReport, Job, JobReport, LedgerCheck, Ops, Settings, StatusReport, below_target};
+use crate::ops::{
+    ChannelReport, FeeReport, Job, JobReport, LedgerCheck, MoveRow, MoveState, Ops, Settings, StatusReport,
+    below_target,
+};
 use crate::options::Options;
 
 pub(super) const COMMAND: Command = Command {
@@ -40,7 +44,12 @@ pub(super) const COMMAND: Command = Command {
              `outcome` (`set`, `dry-run`, `failed`; `unknown`: the node has not answered; `kept`: the peer's policy changed before the \
              node was told), `timestamp`.",
         ),
-        ("recent_rebalances[]", "Empty until the plugin rebalances."),
+        (
+            "recent_rebalances[]",
+            "The last 10, newest first: `id`, `from_channel`, `to_channel`, `amount_sats`, `moved_sats`, `max_fee_sats` (reserved), \
+             `actual_fee_msat` (`null` while it runs), `expected_profit_sats`, `status` (`reserved`, `running`, `stopping`, `success`, \
+             `partial`, `failed`), `rebalance_type` (`normal`, `manual`), `error_message`, `reason`, `timestamp`.",
+        ),
         ("warnings[]", "Sentences about what is not as it should be; empty: all is well."),
         ("jobs", "By name: `runs`, `failures`, `last_run`, `next_run`, `last_error`."),
         (
@@ -66,6 +75,8 @@ async fn run(ops: Arc<Ops>, _args: Args) -> Answer {
     answer.insert("channel_states".to_owned(), channels.into());
     let changes = report.changes.iter().map(|(id, change)| fee_change(*id, change)).collect::<Vec<_>>();
     answer.insert("recent_fee_changes".to_owned(), changes.into());
+    let moves = report.moves.iter().map(rebalance).collect::<Vec<_>>();
+    answer.insert("recent_rebalances".to_owned(), moves.into());
     answer.insert("warnings".to_owned(), json!(report.warnings));
     answer.insert("jobs".to_owned(), jobs(&report.jobs));
     let (created, updated) = (report.positions.created, report.positions.updated);
@@ -153,6 +164,35 @@ fn fee_change(id: i64, change: &FeeReport) -> Value {
         "manual": row.manual,
         "outcome": change.outcome(),
         "timestamp": row.at.secs(),
+    })
+}
+
+fn rebalance(row: &MoveRow) -> Value {
+    let (new, ended) = (&row.new, row.ended);
+    let failure = ended.and_then(|end| end.failure);
+    let moved = ended.map(|end| end.moved).filter(|moved| *moved > Msat::ZERO);
+    let status = match (row.state, failure, moved) {
+        (MoveState::Reserved, ..) => "reserved",
+        (MoveState::Begun, ..) => "running",
+        (MoveState::Stopping, ..) => "stopping",
+        (MoveState::Closed, None, _) => "success",
+        (MoveState::Closed, Some(_), Some(_)) => "partial",
+        (MoveState::Closed, Some(_), None) => "failed",
+    };
+    json!({
+        "id": row.id,
+        "from_channel": new.order.from,
+        "to_channel": new.order.to,
+        "amount_sats": new.order.amount,
+        "moved_sats": ended.map(|end| end.moved.sat_floor()),
+        "max_fee_sats": new.reserved.sat_floor(),
+        "actual_fee_msat": ended.map(|end| end.spent),
+        "expected_profit_sats": new.profit_msat / 1000,
+        "status": status,
+        "rebalance_type": if new.manual { "manual" } else { "normal" },
+        "error_message": failure.map(|failure| failure.name()),
+        "reason": new.summary,
+        "timestamp": new.at.secs(),
     })
 }
 

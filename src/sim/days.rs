@@ -35,6 +35,14 @@ impl Simulation {
         Simulation::with(node, ledger, layers)
     }
 
+    /// With somebody who moves liquidity.
+    pub async fn moving(tape: Arc<Tape>, layers: Layers) -> anyhow::Result<Simulation> {
+        let node = Arc::new(SimNode::on(tape));
+        node.bring_mover();
+        let ledger = Ledger::in_memory(node.owner(), node.now()).await?;
+        Simulation::with(node, ledger, layers)
+    }
+
     /// With a ledger that stays.
     pub async fn in_file(tape: Arc<Tape>, path: &Path, layers: Layers) -> anyhow::Result<Simulation> {
         let node = Arc::new(SimNode::on(tape));
@@ -46,6 +54,8 @@ impl Simulation {
         let clock = Arc::new(ManualClock::at(node.now()));
         let settings = Settings::new(layers)?;
         let ops = Ops::new(node.owner().clone(), node.clone(), ledger, clock.clone(), settings);
+        let has_mover = node.mover().is_some();
+        let ops = if has_mover { ops.with_rebalancer(node.clone()) } else { ops };
         Ok(Simulation { ops: Arc::new(ops), node, clock })
     }
 
@@ -85,6 +95,9 @@ pub async fn run_days(
         (u32::try_from(begun)?, Time(scenario.start.0 + begun * DAY_MS), scenario.seed)
     };
     let mut timers = Timers::new(start, stream(seed, Stream::Timers, u64::from(first)));
+    if node.mover().is_some() {
+        timers.due.push((start.plus_secs(60), Job::Rebalance));
+    }
     let mut reports = Vec::new();
     for day in first..first + days {
         let end = Time(start.0 + i64::from(day - first + 1) * DAY_MS);
@@ -113,6 +126,7 @@ async fn run_day(
                 fee_changes += fees.iter().filter(|outcome| outcome.kind == FeeOutcomeKind::Set).count() as u64;
             }
             Job::Flow => drop(ops.flow_cycle().await.with_context(|| format!("flow cycle at {at}"))?),
+            Job::Rebalance => drop(ops.rebalance_cycle().await.with_context(|| format!("rebalance step at {at}"))?),
             Job::Sync => drop(ops.sync().await.with_context(|| format!("sync at {at}"))?),
             Job::Policies => drop(ops.end_policies().await.with_context(|| format!("policies at {at}"))?),
         }
@@ -120,6 +134,7 @@ async fn run_day(
         let interval = match job {
             Job::Fees => options.fee_interval,
             Job::Flow => options.flow_interval,
+            Job::Rebalance => options.rebalance_interval,
             Job::Sync | Job::Policies => SYNC_SECS,
         };
         timers.schedule(job, at, interval);
@@ -159,7 +174,9 @@ impl Timers {
     }
 
     fn schedule(&mut self, job: Job, last: Time, interval_secs: u64) {
-        let hours = interval_secs as f64 / 3600.0 * self.rng.random_range(0.8..1.2);
+        // Moves leave the other jobs' dice alone, so that the same tape with and without them is priced at the same moments.
+        let jitter = if job == Job::Rebalance { 1.0 } else { self.rng.random_range(0.8..1.2) };
+        let hours = interval_secs as f64 / 3600.0 * jitter;
         self.due.push((last.plus_hours(hours), job));
     }
 }

@@ -9,6 +9,7 @@ mod host;
 mod neighbours;
 mod plugins;
 mod setchannel;
+mod sling;
 mod tricks;
 mod wire;
 

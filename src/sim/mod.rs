@@ -11,6 +11,7 @@ pub mod law;
 pub mod lightningd;
 pub mod market;
 pub mod mempool;
+pub mod mover;
 pub mod network;
 pub mod node;
 pub mod oracle;

@@ -212,6 +212,8 @@ pub enum Stream {
     Score = 8,
     Oracle = 9,
     Backtest = 10,
+    Moves = 11,
+    Ways = 12,
 }
 
 /// The generator of one stream, at one place (such as a day) of it.

@@ -7,19 +7,21 @@ use async_trait::async_trait;
 use super::channel::{Price, Stage};
 use super::market::Market;
 use super::mempool::Mempool;
+use super::mover::Mover;
 use super::network::{Network, Scenario};
 use super::tape::Tape;
 use crate::domain::{
-    Chain, Channel, ChannelId, ChannelName, Estimate, FeePolicy, Feerate, Forward, Graph, GraphPeer, Identity, Msat,
-    PeerId, Sat, Scid, Time,
+    Booked, Chain, Channel, ChannelId, ChannelName, Estimate, FeePolicy, Feerate, Forward, Graph, GraphPeer, Identity,
+    Job, MoveOrder, Msat, PeerId, Sat, Scid, Tally, Time,
 };
-use crate::node::{BreakerReport, FeeInForce, FeeOrder, ForwardPage, Node, NodeError};
+use crate::node::{BreakerReport, FeeInForce, FeeOrder, ForwardPage, Node, NodeError, Rebalancer};
 
 /// A market and its mempool behind one lock.
 #[derive(Debug)]
 pub struct SimNode {
     market: Mutex<Market>,
     mempool: Mutex<Mempool>,
+    mover: Mutex<Option<Mover>>,
     identity: Identity,
 }
 
@@ -33,7 +35,8 @@ impl SimNode {
     pub fn on(tape: Arc<Tape>) -> SimNode {
         let identity = Identity { node: tape.network().us, network: "regtest".to_owned() };
         let mempool = Mempool::of(&tape.network().scenario);
-        SimNode { market: Mutex::new(Market::new(tape).with_book()), mempool: Mutex::new(mempool), identity }
+        let market = Mutex::new(Market::new(tape).with_book());
+        SimNode { market, mempool: Mutex::new(mempool), mover: Mutex::default(), identity }
     }
 
     pub fn owner(&self) -> &Identity {
@@ -51,7 +54,32 @@ impl SimNode {
 
     /// Plays the tape up to that time.
     pub fn advance(&self, to: Time) {
-        self.market().advance(to);
+        let (mut market, mut mover) = (self.market(), self.mover());
+        if let Some(mover) = mover.as_mut() {
+            while let Some(at) = mover.next().filter(|at| *at <= to) {
+                market.advance(at);
+                mover.act(&mut market);
+            }
+        }
+        market.advance(to);
+    }
+
+    /// From now on there is somebody who moves liquidity.
+    pub fn bring_mover(&self) {
+        let seed = self.market().network().scenario.seed;
+        self.mover().get_or_insert_with(|| Mover::new(seed));
+    }
+
+    /// Who moves liquidity, if anybody; locked after the market by those who need both.
+    pub fn mover(&self) -> MutexGuard<'_, Option<Mover>> {
+        self.mover.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn moving<T>(&self, method: &str, ask: impl FnOnce(&mut Mover) -> T) -> Result<T, NodeError> {
+        let mut mover = self.mover();
+        let here = mover.as_mut().filter(|mover| mover.is_present());
+        let gone = || NodeError::Unsupported { method: method.to_owned(), why: "Unknown command".to_owned() };
+        here.map(ask).ok_or_else(gone)
     }
 
     /// Forgets finished forwards received before that time, as `autoclean` does.
@@ -161,6 +189,46 @@ impl Node for SimNode {
 
     fn warnings(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    fn breakers(&self) -> Vec<BreakerReport> {
+        Vec::new()
+    }
+}
+
+#[async_trait]
+impl Rebalancer for SimNode {
+    async fn version(&self) -> Result<Option<String>, NodeError> {
+        Ok(self.moving("sling-version", |_| "v4.2.1".to_owned()).ok())
+    }
+
+    async fn jobs(&self) -> Result<Vec<Job>, NodeError> {
+        self.moving("sling-stats", |mover| mover.jobs())
+    }
+
+    async fn tally(&self, channel: Scid) -> Result<Tally, NodeError> {
+        self.moving("sling-stats", |mover| mover.tally(channel))
+    }
+
+    async fn begin(&self, order: &MoveOrder) -> Result<(), NodeError> {
+        let market = self.market();
+        let begun = self.moving("sling-once", |mover| mover.begin(&market, order))?;
+        begun.map_err(|message| NodeError::Refused { method: "sling-once".to_owned(), code: -32700, message })
+    }
+
+    async fn stop(&self, channel: Scid) -> Result<(), NodeError> {
+        self.moving("sling-stop", |mover| mover.stop(channel)).map(drop)
+    }
+
+    async fn booked(&self, from: ChannelId, to: ChannelId, since: Time) -> Result<Option<Booked>, NodeError> {
+        Ok(self.mover().as_ref().map(|mover| mover.booked(from, to, since)))
+    }
+
+    async fn pending(&self, from: Scid) -> Result<bool, NodeError> {
+        let market = self.market();
+        let id =
+            market.channels.iter().find(|c| c.scid == from || c.old_scids.contains(&from)).map(|c| c.seat.channel_id);
+        Ok(self.mover().as_ref().is_some_and(|mover| mover.flying().iter().any(|part| Some(part.from) == id)))
     }
 
     fn breakers(&self) -> Vec<BreakerReport> {

@@ -17,6 +17,8 @@ pub struct Run {
     pub channels: usize,
     /// Msat by day and channel, day after day.
     pub earned: Vec<u64>,
+    /// Msat by day that moves of liquidity have cost; empty where nobody moves any.
+    pub spent: Vec<u64>,
     /// Changes told to the network, by channel.
     pub updates: Vec<u32>,
     pub tally: Tally,
@@ -122,13 +124,19 @@ impl Frame {
 impl Run {
     pub fn of(market: &Market, days: u32, updates: Vec<u32>) -> Run {
         let earned = (0..days).flat_map(|day| market.earned_on(day)).map(|msat| msat.0).collect();
-        Run { days, channels: market.channels.len(), earned, updates, tally: market.tally }
+        Run { days, channels: market.channels.len(), earned, spent: Vec::new(), updates, tally: market.tally }
     }
 
     /// Msat on that day, all channels together.
     pub fn on_day(&self, day: u32) -> u64 {
         let start = day as usize * self.channels;
         self.earned[start..start + self.channels].iter().sum()
+    }
+
+    /// Msat on that day, what moves have cost taken off.
+    pub fn net_on_day(&self, day: u32) -> f64 {
+        let spent = self.spent.get(day as usize).copied().unwrap_or(0);
+        self.on_day(day) as f64 - spent as f64
     }
 
     /// Msat of one channel over all days.

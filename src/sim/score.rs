@@ -15,6 +15,8 @@ pub struct Mark {
     /// The same of the best fixed fees, where those are not the oracle that is meant above.
     pub of_fixed: Option<f64>,
     pub earned_msat: u64,
+    /// What moves of liquidity have cost; taken off in all shares.
+    pub spent_msat: u64,
     pub oracle_msat: u64,
     pub updates_per_channel_day: f64,
     /// Of those who chose our price, the share refused for what we could not carry.
@@ -41,6 +43,8 @@ pub struct Score {
     pub worst: Option<(u64, f64)>,
     pub updates_per_channel_day: f64,
     pub refused_share: f64,
+    /// Of what was earned, the share that moves of liquidity have cost.
+    pub spent_share: f64,
     /// Median; days that never came count as all days.
     pub days_to_90: Option<f64>,
     pub after_shock: Option<f64>,
@@ -54,8 +58,7 @@ const RESAMPLES: usize = 2_000;
 
 impl Mark {
     pub fn of(seed: u64, run: &Run, oracle: &Run, shock: Option<u32>) -> Mark {
-        let sum =
-            |run: &Run, from: u32, to: u32| (from..to.min(run.days)).map(|day| run.on_day(day)).sum::<u64>() as f64;
+        let sum = |run: &Run, from: u32, to: u32| (from..to.min(run.days)).map(|day| run.net_on_day(day)).sum::<f64>();
         let share = |from: u32, to: u32| {
             let whole = sum(oracle, from, to);
             (whole > 0.0).then(|| sum(run, from, to) / whole)
@@ -66,6 +69,7 @@ impl Mark {
             share: share(0, run.days),
             of_fixed: None,
             earned_msat: run.total(),
+            spent_msat: run.spent.iter().sum(),
             oracle_msat: oracle.total(),
             updates_per_channel_day: run.updates_per_channel_day(),
             refused_share: run.refused_share(),
@@ -80,7 +84,10 @@ impl Mark {
     #[must_use]
     pub fn beside(self, fixed: &Run) -> Mark {
         let other = fixed.total() > 0 && fixed.total() != self.oracle_msat;
-        Mark { of_fixed: other.then(|| self.earned_msat as f64 / fixed.total() as f64), ..self }
+        Mark {
+            of_fixed: other.then(|| (self.earned_msat as f64 - self.spent_msat as f64) / fixed.total() as f64),
+            ..self
+        }
     }
 }
 
@@ -111,11 +118,14 @@ impl Score {
         let mut waits: Vec<u32> =
             marks.iter().filter(|m| m.share.is_some()).map(|m| m.days_to_90.unwrap_or(days)).collect();
         waits.sort_unstable();
+        let spent: f64 = marks.iter().map(|mark| mark.spent_msat as f64).sum();
+        let earned: f64 = marks.iter().map(|mark| mark.earned_msat as f64).sum();
         Score {
             share: Estimate::of(&all(|mark| mark.share), 1),
             worst: worst.min_by(|a, b| a.1.total_cmp(&b.1)),
             updates_per_channel_day: average(|mark| Some(mark.updates_per_channel_day)).unwrap_or(0.0),
             refused_share: average(|mark| Some(mark.refused_share)).unwrap_or(0.0),
+            spent_share: spent / earned.max(1.0),
             days_to_90: waits.get(waits.len() / 2).map(|days| f64::from(*days)),
             after_shock: average(|mark| mark.after_shock),
             earned_msat: average(|mark| Some(mark.earned_msat as f64)).unwrap_or(0.0),

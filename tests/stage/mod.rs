@@ -36,6 +36,8 @@ pub(crate) struct Tricks {
     /// Does not list its forwards.
     pub no_forwards: bool,
     pub no_feerate: bool,
+    /// What the ways between all peers take; `None`: there is none.
+    pub way: Option<Msat>,
     /// Tells nothing of the public graph.
     pub no_graph: bool,
     /// All outgoing slots of this channel are taken.
@@ -98,6 +100,10 @@ impl Node for TrickyNode {
 
     async fn feerate(&self) -> Result<Option<Feerate>, NodeError> {
         if self.tricks.lock().unwrap().no_feerate { Ok(None) } else { self.inner.feerate().await }
+    }
+
+    async fn way(&self, _: PeerId, _: PeerId, _: Msat) -> Result<Option<Msat>, NodeError> {
+        Ok(self.tricks.lock().unwrap().way)
     }
 
     async fn chain(&self) -> Result<Chain, NodeError> {

@@ -17,6 +17,8 @@ pub(crate) struct Outlook {
     pub(crate) ample: bool,
     /// What the base fee adds for the payer, ppm.
     pub(crate) base: f64,
+    /// Hours of late in which demand could be watched.
+    pub(crate) watched: f64,
 }
 
 /// What is believed of the peer's demand and known of its balance. A peer without a memory has its prior.
@@ -42,5 +44,6 @@ pub(crate) fn outlook(i: &FeeInputs) -> Outlook {
         forwarded: purse.forwarded(i.local_share()),
         ample: purse.ample,
         base: climb.base,
+        watched: climb.recent.iter().map(|sample| sample.e).sum(),
     }
 }

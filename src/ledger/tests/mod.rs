@@ -1,11 +1,13 @@
 //! What the ledger must keep, told as examples and as properties.
 
+mod budget;
 mod channels;
 mod decisions;
 mod file;
 mod forwards;
 mod lives;
 mod many;
+mod moves;
 mod sums;
 #[path = "../../../benches/synthetic/mod.rs"]
 mod synthetic;

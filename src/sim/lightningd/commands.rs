@@ -40,7 +40,7 @@ pub(super) const BUILTIN: &[(&str, &str)] = &[
     ("sim-close", "channel"),
     ("sim-fault", "method kind [for] [seconds]"),
     ("sim-feerate", "[perkb]"),
-    ("sim-neighbours", "[clboss] [hive]"),
+    ("sim-neighbours", "[clboss] [hive] [sling] [route]"),
     ("sim-splice", "channel [sat]"),
 ];
 

@@ -1,4 +1,4 @@
-//! Plugins that are only played: CLBoss and cl-hive, as far as others speak to them. Not there until `sim-neighbours` says so.
+//! Plugins that are only played: CLBoss, cl-hive and sling, as far as others speak to them. Not there until `sim-neighbours` says so.
 
 use std::collections::BTreeMap;
 
@@ -26,6 +26,9 @@ pub(super) struct Neighbours {
 impl Lightningd {
     /// The answer of a neighbour, if one knows the command.
     pub(super) fn neighbour(&self, request: &Request) -> Option<Answer> {
+        if let Some(answer) = self.sling(request) {
+            return Some(answer);
+        }
         let mut tricks = self.tricks();
         let neighbours = &mut tricks.neighbours;
         let method = request.method.as_str();
@@ -42,14 +45,16 @@ impl Lightningd {
         })
     }
 
-    /// `sim-neighbours [clboss] [hive]`: brings them and takes them away; answers what they have heard.
+    /// `sim-neighbours [clboss] [hive] [sling] [route]`: brings them and takes them away, and the ways that sling could take; answers what
+    /// they have heard.
     pub(super) fn play_neighbours(&self, params: &Params) -> Answer {
+        let sling = self.play_sling(params.boolean("sling")?, params.boolean("route")?);
         let mut tricks = self.tricks();
         let neighbours = &mut tricks.neighbours;
         neighbours.clboss = params.boolean("clboss")?.unwrap_or(neighbours.clboss);
         neighbours.hive = params.boolean("hive")?.unwrap_or(neighbours.hive);
         let Neighbours { clboss, hive, heard, .. } = &*neighbours;
-        Ok(json!({ "clboss": clboss, "hive": hive, "heard": heard }))
+        Ok(json!({ "clboss": clboss, "hive": hive, "sling": sling, "heard": heard }))
     }
 }
 

@@ -1,0 +1,207 @@
+"""Moves of liquidity from outside: by the real sling where there is one (SLING, or `sling` on PATH), and otherwise by the simulated
+node's own. The ledger's cost is compared with what the node has paid, to the msat."""
+
+import os
+import shutil
+import time
+
+import pytest
+from conftest import LIGHTNINGD, wait_for
+from pyln.client import RpcError
+
+SLING = os.environ.get("SLING") or shutil.which("sling")
+pytestmark = pytest.mark.skipif(bool(LIGHTNINGD) and not SLING, reason="no sling beside the real lightningd (SLING, PATH)")
+
+# Nobody has sold anything here: nothing is worth its cost, and the plan begins nothing of its own.
+OPTIONS = {"min_wallet_reserve": "0"}
+PART = 20_000
+
+
+class Ring:
+    """Us, and two neighbours with a channel between them: out by `source`, back by `filled`."""
+
+    def __init__(self, node, source, filled, between):
+        self.node, self.source, self.filled, self.between = node, source, filled, between
+        self.rpc = node.rpc
+
+    def start_sling(self):
+        if not LIGHTNINGD:
+            self.rpc.call("sim-neighbours", {"sling": True})
+            return
+        options = {"sling-candidates-min-age": 0, "sling-refresh-aliasmap-interval": 3, "sling-depleteuptopercent": 0}
+        self.rpc.call("plugin", {"subcommand": "start", "plugin": SLING, **options})
+
+    def ready(self):
+        """Our plugin, which moves in small parts, so that there is a middle."""
+        self.node.ready(**OPTIONS)
+        self.rpc.call("revenue-config", {"action": "set", "key": "sling_chunk_size_sats", "value": PART})
+
+    def stop_sling(self):
+        if LIGHTNINGD:
+            self.rpc.plugin_stop(SLING)
+        else:
+            self.rpc.call("sim-neighbours", {"sling": False})
+
+    def forbid(self, forbidden):
+        """Takes the only way away, or gives it back."""
+        if LIGHTNINGD:
+            self.rpc.call("sling-except-chan", {"command": "add" if forbidden else "remove", "scid": self.between})
+        else:
+            self.rpc.call("sim-neighbours", {"route": not forbidden})
+
+    def paid(self):
+        """Msat of fees for payments to ourselves, and how much they have moved, by the node's own list."""
+        us = self.rpc.getinfo()["id"]
+        rows = [p for p in self.rpc.call("listsendpays", {"status": "complete"})["payments"] if p["destination"] == us]
+        return sum(int(p["amount_sent_msat"]) - int(p["amount_msat"]) for p in rows), sum(int(p["amount_msat"]) for p in rows)
+
+    def passes(self, seconds=0.2):
+        """Time passes."""
+        if LIGHTNINGD:
+            time.sleep(seconds)
+        else:
+            self.rpc.call("sim-advance", {"seconds": 60})
+
+    def order(self, amount, max_fee=1_000):
+        words = {"from_channel": self.source, "to_channel": self.filled, "amount_sats": amount, "max_fee_sats": max_fee,
+                 "force": True}
+        answer = self.rpc.call("revenue-rebalance", words)
+        assert answer["status"] == "success", answer
+        return answer["rebalance_id"]
+
+    def step(self):
+        return self.rpc.call("revenue-rebalance")
+
+    def move(self, number):
+        return next(m for m in self.rpc.call("revenue-status")["recent_rebalances"] if m["id"] == number)
+
+    def closed(self, number, seconds=90):
+        def over():
+            self.passes()
+            self.step()
+            move = self.move(number)
+            return move if move["status"] in ("success", "partial", "failed") else None
+
+        return wait_for(over, seconds, "the end of the move")
+
+    def reserved(self):
+        self.step()
+        return self.rpc.call("revenue-rebalance-debug")["capital_controls"]["daily_reserved_msat"]
+
+    def moves_something(self, before):
+        def moved():
+            self.passes()
+            return self.paid()[1] > before
+
+        wait_for(moved, 90, "the first part to come across")
+
+
+@pytest.fixture(scope="session")
+def third_side(request):
+    """On a real network: a channel between our two neighbours, once."""
+    if not LIGHTNINGD:
+        return None
+    line = request.getfixturevalue("line")
+    left, middle, right = line
+    right.fundwallet(3 * 10**7)
+    right.rpc.connect(left.info["id"], "localhost", left.port)
+    right.rpc.fundchannel(left.info["id"], 10**7, mindepth=1)
+    right.bitcoin.generate_block(6, wait_for_mempool=1)
+
+    def announced():
+        seen = middle.rpc.listchannels(source=right.info["id"])["channels"]
+        return next((c["short_channel_id"] for c in seen if c["destination"] == left.info["id"]), None)
+
+    return wait_for(announced, 120, "the third side to be announced")
+
+
+@pytest.fixture
+def ring(node, third_side):
+    by_peer = {c["peer_id"]: c for c in node.channels()}
+    if LIGHTNINGD:
+        source, filled = by_peer[node.right.info["id"]], by_peer[node.left.info["id"]]
+    else:
+        rich = sorted(by_peer.values(), key=lambda c: int(c["spendable_msat"]))
+        source, filled = rich[-1], rich[0]
+    ring = Ring(node, source["short_channel_id"], filled["short_channel_id"], third_side)
+    yield ring
+    for stop in (node.stop_plugin, ring.stop_sling):
+        try:
+            stop()
+        except RpcError:
+            pass
+
+
+def test_what_was_ordered_comes_across_and_is_booked_to_the_msat(ring):
+    ring.start_sling()
+    ring.ready()
+    before = ring.paid()
+    number = ring.order(100_000)
+    assert ring.move(number)["status"] in ("running", "reserved")
+    move = ring.closed(number)
+    fees, moved = (now - then for now, then in zip(ring.paid(), before))
+    assert (move["status"], move["moved_sats"]) == ("success", 100_000), move
+    assert moved == 100_000_000 and move["actual_fee_msat"] == fees > 0, (move, fees)
+    assert ring.reserved() == 0
+    debug = ring.rpc.call("revenue-rebalance-debug")
+    assert debug["sling_available"] and debug["capital_controls"]["daily_spent_msat"] == fees
+
+
+def test_no_way_costs_nothing_and_is_called_so(ring):
+    ring.start_sling()
+    ring.forbid(True)
+    try:
+        ring.ready()
+        before = ring.paid()
+        move = ring.closed(ring.order(60_000))
+        assert (move["status"], move["actual_fee_msat"], ring.paid()) == ("failed", 0, before), move
+        assert move["error_message"] == "no route", move
+        assert ring.reserved() == 0
+        # sling works at it no more, and takes the next order.
+        stats = ring.rpc.call("sling-stats", {"json": True})
+        assert all("Rebalancing" not in state for row in stats for state in row["status"]), stats
+    finally:
+        ring.forbid(False)
+    again = ring.closed(ring.order(60_000))
+    assert again["status"] == "success", again
+
+
+def test_the_plugin_is_stopped_in_the_middle_and_finds_its_move_again(ring):
+    ring.start_sling()
+    ring.ready()
+    before = ring.paid()
+    number = ring.order(400_000)
+    ring.moves_something(before[1])
+    ring.node.stop_plugin()
+    between = ring.paid()[1] - before[1]
+    assert between < 400_000_000, "it was over before it was interrupted"
+    ring.ready()
+    move = ring.closed(number)
+    fees, moved = (now - then for now, then in zip(ring.paid(), before))
+    assert (move["status"], moved) == ("success", 400_000_000), move
+    assert move["actual_fee_msat"] == fees
+    assert ring.reserved() == 0
+
+
+def test_sling_is_stopped_in_the_middle_and_what_came_is_paid(ring):
+    ring.start_sling()
+    ring.ready()
+    before = ring.paid()
+    number = ring.order(600_000)
+    ring.moves_something(before[1])
+    ring.stop_sling()
+    move = ring.closed(number)
+    fees, moved = (now - then for now, then in zip(ring.paid(), before))
+    assert 0 < moved < 600_000_000, "it was over before it was interrupted"
+    assert (move["status"], move["moved_sats"] * 1000, move["actual_fee_msat"]) == ("partial", moved, fees), move
+    assert any("sling is not loaded" in warning for warning in ring.rpc.call("revenue-status")["warnings"])
+    planned = ring.rpc.call("revenue-rebalance-debug")
+    assert not planned["sling_available"] and planned["refused"], "planning goes on"
+    with pytest.raises(RpcError, match="sling is not loaded"):
+        ring.order(60_000)
+    # Back again, nobody remembers the job, and nothing more comes or is paid.
+    ring.start_sling()
+    time.sleep(2)
+    assert ring.reserved() == 0
+    assert ring.paid() == (before[0] + fees, before[1] + moved)
+    assert not any("sling" in warning for warning in ring.rpc.call("revenue-status")["warnings"])

@@ -1,0 +1,138 @@
+//! One move of liquidity between two of our channels: how it is ordered, what is told of it, why it failed. The words only; who
+//! moves it is asked in `node/`.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Msat, Ppm, Sat, Scid};
+
+/// A move that is bounded in all it may do: the amount, in equal parts, at a rate of fees that no part may exceed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MoveOrder {
+    pub from: Scid,
+    pub to: Scid,
+    /// A whole number of parts.
+    pub amount: Sat,
+    pub part: Sat,
+    pub max: Ppm,
+    /// What stays on our side of the channel that is drained.
+    pub keep: Sat,
+}
+
+/// What the rebalancer has under way for one channel, whoever asked for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    pub channel: Scid,
+    pub tasks: Vec<Task>,
+    /// A job that goes on for ever and is listed by its settings. Ours are never of that kind.
+    pub standing: bool,
+}
+
+/// The state of one task of a job, in the rebalancer's words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Task {
+    NotStarted,
+    Rebalancing,
+    /// Nothing is left to do; or there is no room for more, and it waits for some.
+    Balanced,
+    /// Nothing is left that could be taken from.
+    NoCandidates,
+    NoCheapRoute,
+    NoRoutes,
+    Stopping,
+    Stopped,
+    Other(String),
+}
+
+/// What the rebalancer has counted for one channel, over its own window of time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub moved: Sat,
+    /// Whole satoshis, the remainder dropped.
+    pub spent: Sat,
+    pub successes: u64,
+    pub failures: u64,
+    /// The names of the last failures, most frequent first.
+    pub reasons: Vec<String>,
+}
+
+/// What the node's own books say that went from one channel to the other, and what it cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Booked {
+    pub moved: Msat,
+    pub spent: Msat,
+    pub parts: u64,
+}
+
+/// Why a move did not come about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MoveFailure {
+    /// There is no way at all.
+    NoRoute,
+    /// There are ways, and all of them cost more than the move may.
+    TooDear,
+    /// A channel on the way could not carry it.
+    Liquidity,
+    /// It did not end in time and was stopped.
+    TimedOut,
+    /// The rebalancer would not begin.
+    Refused,
+    /// Nothing was heard of it any more.
+    Lost,
+}
+
+impl MoveFailure {
+    pub const ALL: [MoveFailure; 6] = [
+        MoveFailure::NoRoute,
+        MoveFailure::TooDear,
+        MoveFailure::Liquidity,
+        MoveFailure::TimedOut,
+        MoveFailure::Refused,
+        MoveFailure::Lost,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            MoveFailure::NoRoute => "no route",
+            MoveFailure::TooDear => "too dear",
+            MoveFailure::Liquidity => "lack of liquidity on the way",
+            MoveFailure::TimedOut => "out of time",
+            MoveFailure::Refused => "refused",
+            MoveFailure::Lost => "lost",
+        }
+    }
+}
+
+impl Task {
+    fn is_at_work(&self) -> bool {
+        !matches!(self, Task::NotStarted | Task::Balanced | Task::Stopped)
+    }
+}
+
+impl Job {
+    /// May money still leave by it? What was ordered once starts by itself; a standing job that has not started waits for its owner.
+    pub fn is_active(&self) -> bool {
+        self.tasks.iter().any(|task| task.is_at_work() || *task == Task::NotStarted && !self.standing)
+    }
+}
+
+impl Tally {
+    /// What has come since `before`; a window that has moved on takes nothing away.
+    pub fn since(&self, before: &Tally) -> Tally {
+        Tally {
+            moved: Sat(self.moved.0.saturating_sub(before.moved.0)),
+            spent: Sat(self.spent.0.saturating_sub(before.spent.0)),
+            successes: self.successes.saturating_sub(before.successes),
+            failures: self.failures.saturating_sub(before.failures),
+            reasons: self.reasons.clone(),
+        }
+    }
+}
+
+impl fmt::Display for MoveFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -1,0 +1,154 @@
+//! The shapes that sling (4.2) and the node's bookkeeper send, turned into the words of the house. Never talks to anybody, and never
+//! leaves out a row that it does not understand.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::NodeError;
+use super::cln_row::{Row, count, flag, garbled, id, msat, rows, seconds, text};
+use crate::domain::{Booked, Job, MoveOrder, Msat, PeerId, Sat, Scid, Tally, Task, Time};
+
+/// `sling-version`
+pub fn version(answer: &Value) -> Result<String, NodeError> {
+    Ok(Row::whole("sling-version", answer)?.need("version", text)?.to_owned())
+}
+
+/// `sling-stats` as a list, and `sling-jobsettings`: a move that was ordered once is in the first only.
+pub fn jobs(stats: &Value, settings: &Value) -> Result<Vec<Job>, NodeError> {
+    let settings = settings.as_object().ok_or_else(|| garbled("sling-jobsettings", "no object".to_owned()))?;
+    let mut jobs: BTreeMap<Scid, Job> = BTreeMap::new();
+    for name in settings.keys() {
+        let channel = name.parse().map_err(|error| garbled("sling-jobsettings", format!("{error}")))?;
+        jobs.insert(channel, Job { channel, tasks: vec![], standing: true });
+    }
+    let listed = json!({ "channels": stats });
+    for row in Row::list("sling-stats", &listed, "channels")? {
+        let channel = row.need("scid", id)?;
+        let job = jobs.entry(channel).or_insert(Job { channel, tasks: vec![], standing: false });
+        for status in row.need("status", rows)? {
+            let status = text(status).ok_or_else(|| row.garbled(&format!("'status' is {status}")))?;
+            job.tasks.push(task(status));
+        }
+    }
+    Ok(jobs.into_values().collect())
+}
+
+/// A number, a colon and a word.
+fn task(status: &str) -> Task {
+    let word = status.split_once(':').map_or(status, |(_, word)| word);
+    match word {
+        "NotStarted" => Task::NotStarted,
+        "Rebalancing" => Task::Rebalancing,
+        "Balanced" => Task::Balanced,
+        "NoCheapRoute" => Task::NoCheapRoute,
+        "NoCandidates" => Task::NoCandidates,
+        "NoRoutes" => Task::NoRoutes,
+        "Stopping" => Task::Stopping,
+        "Stopped" => Task::Stopped,
+        other => Task::Other(other.to_owned()),
+    }
+}
+
+/// `sling-stats` of one channel. Where nothing has come about there is no part for it.
+pub fn tally(answer: &Value) -> Result<Tally, NodeError> {
+    let all = Row::whole("sling-stats", answer)?;
+    let known = answer.get("successes_in_time_window").is_some() && answer.get("failures_in_time_window").is_some();
+    if !known {
+        return Err(all.garbled("neither successes nor failures are told"));
+    }
+    let mut tally = Tally::default();
+    if let Some(good) = all.part("successes_in_time_window") {
+        tally.moved = Sat(good.need("total_amount_sats", count)?);
+        tally.spent = Sat(good.need("total_spent_sats", count)?);
+        tally.successes = good.need("total_rebalances", count)?;
+    }
+    if let Some(bad) = all.part("failures_in_time_window") {
+        tally.failures = bad.need("total_rebalances_tried", count)?;
+        let named = |reason: &Value| reason.get("failure_reason").and_then(text).map(str::to_owned);
+        let reasons = bad.like("top_5_failure_reasons", rows).map(Vec::as_slice).unwrap_or_default();
+        tally.reasons = reasons.iter().filter_map(named).collect();
+    }
+    Ok(tally)
+}
+
+/// What `sling-once` is told. Candidates name the one channel that is drained; a filter by fee (`outppm`) would leave it out, so there
+/// is none.
+pub fn once(order: &MoveOrder) -> Value {
+    json!({
+        "scid": order.to.to_string(),
+        "direction": "pull",
+        "amount": order.part.0,
+        "onceamount": order.amount.0,
+        "maxppm": order.max.0,
+        "candidates": [order.from.to_string()],
+        "depleteuptoamount": order.keep.0,
+        "paralleljobs": 1,
+    })
+}
+
+/// `sling-once`
+pub fn started(answer: &Value) -> Result<(), NodeError> {
+    match Row::whole("sling-once", answer)?.need("result", text)? {
+        "started" => Ok(()),
+        other => Err(garbled("sling-once", format!("it says '{other}', not 'started'"))),
+    }
+}
+
+/// `sling-stop`: how many were stopped.
+pub fn stopped(answer: &Value) -> Result<u64, NodeError> {
+    Row::whole("sling-stop", answer)?.need("stopped_count", count)
+}
+
+/// `bkpr-listaccountevents` of both channels: payments to ourselves that left by the one and came back by the other.
+pub fn booked(from: &Value, to: &Value, since: Time) -> Result<Booked, NodeError> {
+    const METHOD: &str = "bkpr-listaccountevents";
+    let mut came: BTreeMap<&str, u64> = BTreeMap::new();
+    for row in rebalances(Row::list(METHOD, to, "events")?) {
+        let amount = row.need("credit_msat", msat)?;
+        if amount > Msat::ZERO {
+            *came.entry(row.need("payment_id", text)?).or_default() += amount.0;
+        }
+    }
+    let (mut booked, mut payments) = (Booked::default(), BTreeSet::new());
+    for row in rebalances(Row::list(METHOD, from, "events")?) {
+        let payment = row.need("payment_id", text)?;
+        let recent = row.need("timestamp", seconds)?.secs() >= since.secs();
+        let left = row.need("debit_msat", msat)? > Msat::ZERO;
+        if !(recent && left && came.contains_key(payment)) {
+            continue;
+        }
+        let fee = row.want("fees_msat", msat)?.unwrap_or_default();
+        booked.spent = booked.spent.checked_add(fee).ok_or_else(|| row.garbled("the fees are beyond counting"))?;
+        payments.insert(payment);
+    }
+    booked.moved = payments.iter().filter_map(|payment| came.get(payment)).copied().map(Msat).sum();
+    booked.parts = payments.len() as u64;
+    Ok(booked)
+}
+
+fn rebalances<'a>(rows: Vec<Row<'a>>) -> impl Iterator<Item = Row<'a>> {
+    rows.into_iter().filter(|row| row.like("is_rebalance", flag) == Some(true))
+}
+
+/// `listsendpays`: the hashes of payments to ourselves.
+pub fn to_ourselves(answer: &Value, us: PeerId) -> Result<BTreeSet<String>, NodeError> {
+    let rows = Row::list("listsendpays", answer, "payments")?;
+    let ours = rows.into_iter().filter(|row| row.like("destination", id) == Some(us));
+    ours.map(|row| row.need("payment_hash", text).map(str::to_owned)).collect()
+}
+
+/// `listpeerchannels`: do all of these payments leave by other channels than this one? One that is in none may be about to leave by it.
+pub fn leave_elsewhere(answer: &Value, payments: &BTreeSet<String>, from: Scid) -> Result<bool, NodeError> {
+    let mut elsewhere = BTreeSet::new();
+    for row in Row::list("listpeerchannels", answer, "channels")? {
+        let htlcs = row.want("htlcs", rows)?.map(Vec::as_slice).unwrap_or_default();
+        let other = row.like("short_channel_id", id::<Scid>).is_some_and(|scid| scid != from);
+        let hash = |htlc: &Value| {
+            let leaves = htlc.get("direction").and_then(text) == Some("out");
+            htlc.get("payment_hash").and_then(text).filter(|_| leaves && other).map(str::to_owned)
+        };
+        elsewhere.extend(htlcs.iter().filter_map(hash));
+    }
+    Ok(payments.is_subset(&elsewhere))
+}

@@ -1,0 +1,213 @@
+//! Moves under way: each is looked at once a step, and its account is closed when all that it may cost is known. Never begins one.
+
+use anyhow::Context;
+
+use super::Ops;
+use crate::domain::{Job, MoveFailure, Msat, Tally, Time};
+use crate::ledger::{MoveEnd, MoveRow};
+use crate::node::{NodeError, Rebalancer};
+use crate::options::Options;
+use crate::rebalance::life::{self, Next, Open, Outcome, Seen};
+
+/// How long a move that failed is asked about afterwards: something of it may have come through after all.
+const LATE_HOURS: f64 = 24.0;
+
+/// What the rebalancer says of all channels; `None`: it is not there.
+pub(super) type Jobs<'a> = Option<&'a [Job]>;
+
+impl Ops {
+    /// Goes through all moves that are not closed. One that cannot be asked about waits for the next step.
+    pub(super) async fn watch_moves(
+        &self,
+        rebalancer: &dyn Rebalancer,
+        jobs: Jobs<'_>,
+        (now, options): (Time, &Options),
+    ) -> anyhow::Result<()> {
+        let open = self.ledger.open_moves().await.context("reading the moves under way")?;
+        for row in &open {
+            match self.watch(rebalancer, row, jobs, (now, options)).await? {
+                Ok(()) => {}
+                Err(error) => tracing::warn!("{}: what came of it is not known yet: {error}", name(row)),
+            }
+        }
+        if jobs.is_some() {
+            self.add_late_costs(rebalancer, now).await?;
+        }
+        Ok(())
+    }
+
+    /// The outer error is the ledger's: it ends the step. The inner one is the rebalancer's.
+    async fn watch(
+        &self,
+        rebalancer: &dyn Rebalancer,
+        row: &MoveRow,
+        jobs: Jobs<'_>,
+        (now, options): (Time, &Options),
+    ) -> anyhow::Result<Result<(), NodeError>> {
+        match self.next(rebalancer, row, jobs, (now, options)).await {
+            Err(error) => return Ok(Err(error)),
+            Ok(Next::Wait) => {}
+            Ok(Next::Stop(why)) => {
+                // Before it is told: whoever stops us in between finds that it was to be stopped.
+                self.ledger.move_stopping(row.id, why).await?;
+                tracing::info!("{}: stopped: {why}", name(row));
+                return self.halt(rebalancer, row, why, (now, options)).await;
+            }
+            Ok(Next::Close(outcome)) => self.close_move(row, outcome, now).await?,
+        }
+        Ok(Ok(()))
+    }
+
+    /// sling answers that it has stopped when nothing is at work any more; its word on the task itself may stay what it was.
+    async fn halt(
+        &self,
+        rebalancer: &dyn Rebalancer,
+        row: &MoveRow,
+        why: MoveFailure,
+        (now, options): (Time, &Options),
+    ) -> anyhow::Result<Result<(), NodeError>> {
+        let stopped = MoveRow { stopping: row.stopping.or(Some(why)), ..row.clone() };
+        let next = match rebalancer.stop(row.new.order.to).await {
+            Ok(()) => self.next(rebalancer, &stopped, Some(&[]), (now, options)).await,
+            Err(error) => Err(error),
+        };
+        match next {
+            Err(error) => return Ok(Err(error)),
+            Ok(Next::Close(outcome)) => self.close_move(&stopped, outcome, now).await?,
+            // A payment is still under way.
+            Ok(Next::Wait | Next::Stop(_)) => {}
+        }
+        Ok(Ok(()))
+    }
+
+    async fn close_move(&self, row: &MoveRow, outcome: Outcome, now: Time) -> anyhow::Result<()> {
+        let Outcome { moved, spent, failure } = outcome;
+        self.ledger.close_move(row.id, &MoveEnd { at: now, moved, spent, failure }).await?;
+        match failure {
+            None => tracing::info!("{}: done for {spent}", name(row)),
+            Some(why) => tracing::info!("{}: {why}; {} came across for {spent}", name(row), moved.sat_floor()),
+        }
+        if spent > row.new.reserved {
+            tracing::error!("{}: it cost {spent}, and {} was reserved", name(row), row.new.reserved);
+        }
+        Ok(())
+    }
+
+    async fn next(
+        &self,
+        rebalancer: &dyn Rebalancer,
+        row: &MoveRow,
+        jobs: Jobs<'_>,
+        (now, options): (Time, &Options),
+    ) -> Result<Next, NodeError> {
+        let order = &row.new.order;
+        let tally = match jobs {
+            Some(_) => rebalancer.tally(order.to).await?,
+            // Without it only the node's books can tell.
+            None => row.new.before.clone(),
+        };
+        let open = Open {
+            began: row.new.at,
+            amount: order.amount,
+            reserved: row.new.reserved,
+            before: row.new.before.clone(),
+            stopping: row.stopping,
+        };
+        let mut seen = Seen {
+            now,
+            job: jobs.unwrap_or_default().iter().find(|job| job.channel == order.to),
+            tally,
+            booked: None,
+            pending: Some(rebalancer.pending(order.from).await?),
+            timeout_secs: i64::try_from(options.sling_job_timeout_seconds).unwrap_or(i64::MAX),
+        };
+        let next = life::next(&open, &seen);
+        let whole = seen.tally.since(&open.before).moved >= open.amount;
+        if !whole && !matches!(next, Next::Close(_)) {
+            return Ok(next);
+        }
+        seen.booked = rebalancer.booked(row.new.from, row.new.to, row.new.at).await?;
+        // Neither the rebalancer nor the books: what it has cost is not known, and not nothing.
+        let known = jobs.is_some() || seen.booked.is_some();
+        Ok(if known { life::next(&open, &seen) } else { Next::Wait })
+    }
+
+    /// Closes moves from before `stale` on which nobody works any more and of which nobody can tell what they have cost: they count as
+    /// spent to the last msat that was reserved.
+    pub(super) async fn give_up(
+        &self,
+        rebalancer: &dyn Rebalancer,
+        jobs: &[Job],
+        (now, stale): (Time, Time),
+    ) -> anyhow::Result<()> {
+        for row in self.ledger.open_moves().await? {
+            let works = jobs.iter().any(|job| job.channel == row.new.order.to && job.is_active());
+            // Whoever cannot tell whether something is under way has not said that nothing is.
+            if works || row.new.at > stale || rebalancer.pending(row.new.order.from).await.unwrap_or(true) {
+                continue;
+            }
+            tracing::warn!("{}: given up; {} count as spent", name(&row), row.new.reserved);
+            let lost = Outcome { moved: Msat::ZERO, spent: row.new.reserved, failure: Some(MoveFailure::Lost) };
+            self.close_move(&row, lost, now).await?;
+        }
+        Ok(())
+    }
+
+    /// Stops what is at work for a channel without an open record, if the last word on it was that our move there was lost: then it was not.
+    /// What it has brought and cost is added to its record, as all that comes late. Whatever else is at work is somebody else's.
+    pub(super) async fn stop_orphans(
+        &self,
+        rebalancer: &dyn Rebalancer,
+        jobs: &[Job],
+        now: Time,
+    ) -> anyhow::Result<()> {
+        let open = self.ledger.open_moves().await?;
+        let closed = self.ledger.closed_moves(now.plus_hours(-LATE_HOURS)).await?;
+        for job in jobs.iter().filter(|job| !job.standing && job.is_active()) {
+            let known = open.iter().any(|row| row.new.order.to == job.channel);
+            let last = closed.iter().filter(|row| row.new.order.to == job.channel).max_by_key(|row| row.id);
+            let is_lost = |row: &&MoveRow| row.ended.is_some_and(|end| end.failure == Some(MoveFailure::Lost));
+            let Some(row) = last.filter(|row| !known && is_lost(row)) else { continue };
+            tracing::warn!("{}: it is still at work although it was lost; stopped", name(row));
+            if let Err(error) = rebalancer.stop(job.channel).await {
+                tracing::warn!("{}: it could not be stopped, the next step tries again: {error}", name(row));
+            }
+        }
+        Ok(())
+    }
+
+    /// What came through of moves that were closed as failed.
+    async fn add_late_costs(&self, rebalancer: &dyn Rebalancer, now: Time) -> anyhow::Result<()> {
+        let newest = self.ledger.recent_moves(200).await?;
+        let again = |row: &MoveRow| newest.iter().any(|other| other.id > row.id && other.new.to == row.new.to);
+        for row in self.ledger.closed_moves(now.plus_hours(-LATE_HOURS)).await? {
+            let Some(end) = row.ended.filter(|end| end.failure.is_some() && !again(&row)) else { continue };
+            match late(rebalancer, &row, end).await {
+                Ok(None) => {}
+                Ok(Some((moved, spent))) => {
+                    let more = self.ledger.late_cost(row.id, now, moved, spent).await?;
+                    tracing::info!("{}: {} came across after all, for {more} more", name(&row), moved.sat_floor());
+                }
+                Err(error) => tracing::warn!("{}: whether it came through late is not known: {error}", name(&row)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a closed move has brought and cost by now, if it is more than was known. What goes beyond its amount is somebody else's.
+async fn late(rebalancer: &dyn Rebalancer, row: &MoveRow, end: MoveEnd) -> Result<Option<(Msat, Msat)>, NodeError> {
+    let Tally { moved, .. } = rebalancer.tally(row.new.order.to).await?.since(&row.new.before);
+    if moved <= end.moved.sat_floor() || moved > row.new.order.amount {
+        return Ok(None);
+    }
+    let booked = rebalancer.booked(row.new.from, row.new.to, row.new.at).await?;
+    let fits = |moved: Msat| moved > end.moved && moved.sat_floor() <= row.new.order.amount;
+    Ok(booked.filter(|booked| fits(booked.moved)).map(|booked| (booked.moved, booked.spent)))
+}
+
+/// How a log calls a move.
+pub(super) fn name(row: &MoveRow) -> String {
+    let order = &row.new.order;
+    format!("rebalance {} of {} from {} to {}", row.id, order.amount, order.from, order.to)
+}

@@ -1,0 +1,83 @@
+//! What a move will cost: from our own moves first, then from the node's search for routes, then from the peer's fee. What is not known
+//! stays unknown; it is never nothing.
+
+use super::{Basis, PastMove, RouteCost};
+use crate::domain::{Channel, Ppm};
+
+/// Own moves that a median needs to stand alone; with fewer it is blended with the next source below.
+const ENOUGH: usize = 5;
+/// Only the newest moves are looked at.
+const NEWEST: usize = 20;
+/// The amount that rates are told for, msat: larger moves take dearer routes ...
+const REFERENCE: f64 = 500_000_000.0;
+/// ... by this power of the amount.
+const CONVEXITY: f64 = 0.15;
+
+/// An expected cost, for any amount.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Quote {
+    /// At the reference amount and below.
+    ppm: f64,
+    pub(super) basis: Basis,
+}
+
+impl Quote {
+    /// The mean rate of so much, ppm.
+    pub(super) fn rate(&self, msat: f64) -> f64 {
+        self.ppm * dearer(msat)
+    }
+
+    /// Msat of fees.
+    pub(super) fn cost(&self, msat: f64) -> f64 {
+        self.rate(msat) * msat / 1e6
+    }
+}
+
+/// What all sources together say of one pair. `None`: nobody knows.
+pub(super) fn quote(
+    past: &[PastMove],
+    (from, to): (&Channel, &Channel),
+    route: Option<&RouteCost>,
+    buffer: Ppm,
+) -> Option<Quote> {
+    let mut quote = to.theirs.map(|theirs| {
+        let base = theirs.base.as_f64() * 1e6 / REFERENCE;
+        Quote { ppm: theirs.ppm.as_f64() + base + buffer.as_f64(), basis: Basis::PeerFee }
+    });
+    if let Some(route) = route.filter(|route| route.amount.0 > 0) {
+        quote = Some(Quote { ppm: reference_rate(route.fee.as_f64(), route.amount.as_f64()), basis: Basis::Route });
+    }
+    let toward = |past: &&PastMove| past.to == to.peer;
+    let pair = |past: &&PastMove| past.to == to.peer && past.from == from.peer;
+    quote = blended(past.iter().rev().filter(toward), quote, |moves| Basis::Peer { moves });
+    blended(past.iter().rev().filter(pair), quote, |moves| Basis::Pair { moves })
+}
+
+/// The median of moves that came across, as far as there are enough of them.
+fn blended<'a>(
+    newest_first: impl Iterator<Item = &'a PastMove>,
+    below: Option<Quote>,
+    basis: impl FnOnce(usize) -> Basis,
+) -> Option<Quote> {
+    let came = newest_first.filter(|past| past.moved.0 > 0).take(NEWEST);
+    let mut rates: Vec<f64> = came.map(|past| reference_rate(past.spent.as_f64(), past.moved.as_f64())).collect();
+    let Some(median) = median(&mut rates) else { return below };
+    let basis = basis(rates.len());
+    let Some(below) = below.filter(|_| rates.len() < ENOUGH) else { return Some(Quote { ppm: median, basis }) };
+    let share = rates.len() as f64 / ENOUGH as f64;
+    Some(Quote { ppm: share * median + (1.0 - share) * below.ppm, basis })
+}
+
+fn median(values: &mut [f64]) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let (low, high) = (values.get(values.len().saturating_sub(1) / 2)?, values.get(values.len() / 2)?);
+    Some((low + high) / 2.0)
+}
+
+fn reference_rate(fee: f64, msat: f64) -> f64 {
+    fee * 1e6 / msat / dearer(msat)
+}
+
+fn dearer(msat: f64) -> f64 {
+    (msat / REFERENCE).max(1.0).powf(CONVEXITY)
+}

@@ -1,0 +1,163 @@
+//! `revenue-rebalance`: one move of liquidity, or a whole step, by hand.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::{Answer, Args, Command, RpcError, rounded};
+use crate::domain::Sat;
+use crate::ops::{Begun, HandOrder, Ops, RebalanceReport};
+use crate::rebalance::Move;
+
+pub(super) const COMMAND: Command = Command {
+    name: "revenue-rebalance",
+    usage: "[from_channel] [to_channel] [amount_sats] [max_fee_sats] [force]",
+    about: "Moves liquidity now: from one channel to another, or, with one channel only, to that channel from wherever it is best; without \
+            any, it runs the rebalance step. The budget always holds.",
+    parameters: &[
+        ("from_channel", "The channel that is drained; the channel that is filled, if it is the only one."),
+        ("to_channel", "The channel that is filled."),
+        ("amount_sats", "How much, with both channels."),
+        ("max_fee_sats", "What it may cost at most; as much as it is worth, if it is missing."),
+        ("force", "Do it although nothing is to be earned by it. The budget is not overruled."),
+    ],
+    example: "revenue-rebalance 800000x12x1 800100x7x0 500000",
+    answer: &[
+        (
+            "status",
+            "`success`: what was to be ordered was ordered (or `dry_run` is true); `pending`: no answer came yet.",
+        ),
+        ("success", "true."),
+        (
+            "candidate",
+            "The move: `from_channel`, `to_channel`, `from_peer_id`, `to_peer_id`, `amount_sats`, `amount_msat`, `max_fee_ppm`, \
+             `max_budget_msat` (reserved), `expected_value_msat`, `expected_cost_msat`, `cost_basis`, `chance`, `expected_profit_sats`.",
+        ),
+        ("rebalance_id", "Under which the ledger keeps it."),
+        ("dry_run", "Nothing was ordered."),
+        ("message", "The same in words."),
+        ("moves[]", "Without channels: the moves of the step, each as `candidate` with its `message`."),
+        ("refused", "Without channels: how many channels had no move; revenue-rebalance-debug says why."),
+    ],
+    refuses: &[
+        "a channel that the node does not know, or that does not route",
+        "two channels without an amount",
+        "a move that is not worth its cost, without `force`; the reason is told with its numbers",
+        "a move that the budget has no room for",
+        "any move while sling is not there",
+    ],
+    run: |ops, args| Box::pin(run(ops, args)),
+    early: None,
+};
+
+async fn run(ops: Arc<Ops>, args: Args) -> Answer {
+    let Some(order) = order(&args)? else { return Ok(step(&*ops.rebalance_cycle().await?)) };
+    let (made, begun) = ops.rebalance_by_hand(&order).await?;
+    shape(&made, &begun)
+}
+
+/// `None`: the whole step.
+fn order(args: &Args) -> Result<Option<HandOrder>, RpcError> {
+    let (max_fee, force) = (args.whole("max_fee_sats")?.map(Sat), args.flag("force")?);
+    match (args.text("from_channel")?, args.text("to_channel")?, args.whole("amount_sats")?.map(Sat)) {
+        (None, None, None) => Ok(None),
+        (Some(to), None, None) | (None, Some(to), None) => Ok(Some(HandOrder { to, pair: None, max_fee, force })),
+        (Some(from), Some(to), Some(amount)) if amount > Sat(0) => {
+            Ok(Some(HandOrder { to, pair: Some((from, amount)), max_fee, force }))
+        }
+        _ => Err(RpcError::caller(
+            "give 'from_channel', 'to_channel' and 'amount_sats'; or one channel alone, which is filled as is best",
+        )),
+    }
+}
+
+fn candidate(made: &Move) -> Value {
+    let (order, numbers) = (&made.order, &made.numbers);
+    json!({
+        "from_channel": order.from,
+        "to_channel": order.to,
+        "from_peer_id": made.from_peer,
+        "to_peer_id": made.to_peer,
+        "amount_sats": order.amount,
+        "amount_msat": order.amount.0.saturating_mul(1000),
+        "max_fee_ppm": order.max,
+        "max_budget_msat": made.reserved,
+        "expected_value_msat": numbers.value.round(),
+        "expected_cost_msat": numbers.cost.round(),
+        "cost_basis": numbers.basis.to_string(),
+        "chance": rounded(numbers.chance),
+        "expected_profit_sats": (numbers.profit / 1000.0).round(),
+    })
+}
+
+fn shape(made: &Move, begun: &Begun) -> Answer {
+    let (status, id) = match begun {
+        Begun::Started(id) => ("success", Some(*id)),
+        Begun::Unheard(id) => ("pending", Some(*id)),
+        Begun::Dry => ("success", None),
+        Begun::Refused(why) => return Err(RpcError::caller(format!("{made}: not begun: {why}"))),
+    };
+    let mut answer = json!({
+        "status": status,
+        "success": true,
+        "candidate": candidate(made),
+        "rebalance_id": id,
+        "dry_run": *begun == Begun::Dry,
+        "message": made.to_string(),
+    });
+    if *begun == Begun::Dry {
+        answer["warning_dry_run"] = json!("dry-run is on: nothing was ordered");
+    }
+    Ok(answer)
+}
+
+fn step(report: &RebalanceReport) -> Value {
+    let moves: Vec<Value> = report
+        .plan
+        .moves
+        .iter()
+        .map(|made| {
+            let mut told = candidate(made);
+            told["message"] = json!(made.to_string());
+            told
+        })
+        .collect();
+    let mut answer = json!({
+        "status": "success",
+        "success": true,
+        "moves": moves,
+        "refused": report.plan.refused.len(),
+        "dry_run": report.dry_run,
+        "message": format!("{} moves are worth their cost, {} channels have none", moves.len(), report.plan.refused.len()),
+    });
+    if let Some(warning) = report.rebalancer.in_words() {
+        answer["warning_rebalancer"] = json!(warning);
+    }
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(params: Value) -> Result<Option<HandOrder>, RpcError> {
+        order(&Args::read(COMMAND.name, COMMAND.usage, &params)?)
+    }
+
+    #[test]
+    fn one_channel_is_filled_two_are_a_pair_none_is_the_step() {
+        assert_eq!(read(json!([])).unwrap(), None);
+        let one = HandOrder { to: "1x2x3".into(), pair: None, max_fee: None, force: false };
+        assert_eq!(read(json!(["1x2x3"])).unwrap(), Some(one));
+        let two = HandOrder {
+            to: "4x5x6".into(),
+            pair: Some(("1x2x3".into(), Sat(70_000))),
+            max_fee: Some(Sat(20)),
+            force: true,
+        };
+        assert_eq!(read(json!(["1x2x3", "4x5x6", 70_000, 20, "true"])).unwrap(), Some(two));
+        for bad in [json!(["1x2x3", "4x5x6"]), json!(["1x2x3", "4x5x6", 0]), json!({"amount_sats": 5})] {
+            assert!(read(bad.clone()).is_err(), "{bad}");
+        }
+    }
+}
