@@ -1,8 +1,10 @@
 //! The outside world: what we ask of a Lightning node and tell it. Domain types only; wire formats stay in the files below.
 
+pub mod books;
 mod breaker;
 mod clboss;
 pub mod cln;
+pub mod cln_books;
 pub mod cln_graph;
 mod cln_row;
 pub mod cln_wire;
@@ -13,7 +15,7 @@ pub mod rule_text;
 use async_trait::async_trait;
 
 use crate::domain::{
-    Chain, Channel, ChannelId, ChannelName, ChannelState, Feerate, Forward, ForwardIndex, GraphPeer, Identity, Msat,
+    Chain, Channel, ChannelId, ChannelName, ChannelState, Evidence, Feerate, Forward, ForwardIndex, GraphPeer, Identity, Msat,
     PeerId, Ppm, Scid, Time,
 };
 
@@ -100,6 +102,8 @@ pub enum NodeEvent {
         new: ChannelState,
         /// Who or what brought it about, in the node's words.
         cause: Option<String>,
+        /// What the two states say of how the channel ends.
+        ending: Evidence,
         at: Option<Time>,
     },
     /// A peer opened a channel with us. Our own openings are not told so; their first change of state is.
@@ -136,6 +140,7 @@ impl BreakerReport {
             "forwards" => "when it was asked for its forwards",
             "feerates" => "when it was asked for the price of block space",
             "graph" => "when it was asked for the public graph",
+            "coins" => "when it was asked for its coins",
             "bookkeeper" => "when its bookkeeper was asked",
             "fees" => "when it was told to change a fee",
             "clboss" => "when CLBoss was spoken to",
