@@ -16,6 +16,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("ops", 3),
     ("node", 2),
     ("ledger", 2),
+    ("accounts", 1),
     ("fees", 1),
     ("flow", 1),
     ("options", 1),
@@ -42,7 +43,7 @@ const PLACES: &[(&str, &[&str], &str)] = &[
 const SQL: &[&str] = &["SELECT ", "INSERT ", "DELETE FROM", "CREATE TABLE", "CREATE INDEX", "PRAGMA ", "ON CONFLICT"];
 
 /// Rooms are pure.
-const ROOMS: &[&str] = &["fees/", "flow/", "options.rs", "policy/", "domain/"];
+const ROOMS: &[&str] = &["accounts/", "fees/", "flow/", "options.rs", "policy/", "domain/"];
 const WAITING: &[&str] = &["async ", ".await", "tokio::", "std::fs", "std::net", "std::env"];
 
 const LONGEST_FILE: usize = 500;

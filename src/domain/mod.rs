@@ -12,8 +12,8 @@ pub mod units;
 pub mod view;
 
 pub use books::{
-    Account, AccountLine, ChainMove, ChainTag, ChannelMoves, CloseType, ClosedChannel, CoinAccount, Direction, Evidence, IncomeLine,
-    OwnPayment, PaymentHash, TxId, WalletCoins,
+    Account, AccountLine, ChainMove, ChainTag, ChannelMoves, CloseType, ClosedChannel, CoinAccount, Direction,
+    Evidence, IncomeLine, OwnPayment, PaymentHash, TxId, WalletCoins,
 };
 pub use channel::{Bounds, Channel, ChannelName, ChannelState, FeePolicy, Side};
 pub use facts::{

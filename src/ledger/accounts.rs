@@ -2,14 +2,25 @@
 
 use sqlx::SqliteConnection;
 
+use crate::accounts::CostKind;
 use crate::domain::ChannelId;
 
 /// Where routing fees come from.
 pub(super) const ROUTING: &str = "income/routing";
 
-/// The account that a channel's fees go to.
+/// The account that a channel's fees go to, and that it pays from.
 pub(super) fn account_name(channel: ChannelId) -> String {
     format!("channel/{channel}")
+}
+
+/// Where a channel's costs of one kind go.
+pub(super) fn cost_account(kind: CostKind) -> &'static str {
+    match kind {
+        CostKind::Opening => "cost/opening",
+        CostKind::Closure => "cost/closure",
+        CostKind::Splice => "cost/splice",
+        CostKind::Rebalance => "cost/rebalance",
+    }
 }
 
 /// The row id of an account, if there is one.

@@ -6,18 +6,22 @@ mod bulk;
 mod channels;
 mod check;
 mod clboss;
+mod costs;
+mod days;
 mod demand;
 mod fees;
 mod flows;
 mod forward_row;
 mod forwards;
 mod history;
+mod lives;
 mod many;
 mod memo;
 mod notes;
 mod open;
 mod orphans;
 mod overrides;
+mod periods;
 mod policies;
 mod reputation;
 mod rollups;
@@ -37,9 +41,12 @@ use crate::domain::{ChannelId, Msat, PeerId, Ppm, Time};
 use crate::flow::DaySum;
 
 pub use clboss::{TagRow, TagState};
+pub use costs::Estimate;
 pub use history::{History, PastForward, PastPrice, ReadError};
+pub use lives::{CoinPositions, LifeNews};
 use memo::Memo;
 pub use open::{OpenError, peek};
+pub use periods::Window;
 pub use policies::{Earnings, PolicyChange, PolicyChangeKind};
 
 /// A handle; clones share one file.

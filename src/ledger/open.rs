@@ -21,7 +21,10 @@ use crate::domain::{Identity, Time};
 const APPLICATION_ID: i32 = 0x636c_524f;
 
 /// All migrations, in order. Released ones are never edited.
-pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "ledger", include_str!("migrations/0001_ledger.sql"))];
+pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "ledger", include_str!("migrations/0001_ledger.sql")),
+    (3, "books", include_str!("migrations/0003_books.sql")),
+];
 
 const MAGIC: &[u8] = b"SQLite format 3\0";
 

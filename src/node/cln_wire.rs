@@ -6,8 +6,8 @@ use serde_json::Value;
 use super::cln_row::{Row, count, date, flag, garbled, id, micros, msat, rows, seconds, small_count, text};
 use super::{FeeInForce, NodeError, NodeEvent};
 use crate::domain::{
-    Bounds, Channel, ChannelId, ChannelName, ChannelState, Evidence, FeePolicy, Feerate, Forward, ForwardKey, ForwardStatus,
-    Identity, Ppm, Scid, Side,
+    Bounds, Channel, ChannelId, ChannelName, ChannelState, Evidence, FeePolicy, Feerate, Forward, ForwardKey,
+    ForwardStatus, Identity, Ppm, Scid, Side,
 };
 
 /// `getinfo`

@@ -15,8 +15,8 @@ pub mod rule_text;
 use async_trait::async_trait;
 
 use crate::domain::{
-    Chain, Channel, ChannelId, ChannelName, ChannelState, Evidence, Feerate, Forward, ForwardIndex, GraphPeer, Identity, Msat,
-    PeerId, Ppm, Scid, Time,
+    Chain, Channel, ChannelId, ChannelName, ChannelState, Evidence, Feerate, Forward, ForwardIndex, GraphPeer,
+    Identity, Msat, PeerId, Ppm, Scid, Time,
 };
 
 /// A Lightning node, as a short list of our own verbs. All are safe to repeat.
