@@ -239,7 +239,8 @@ async fn open(wiring: &Wiring, stage: &watch::Sender<Stage>) -> Result<Ops, Trou
         _ => Trouble::Lasting(error),
     })?;
     let ops = Ops::new(identity, wiring.node.clone(), ledger, wiring.clock.clone(), wiring.settings.clone())
-        .beside(wiring.node.clone());
+        .beside(wiring.node.clone())
+        .with_books(wiring.node.clone());
     let loaded = async {
         ops.load_overrides().await.context("reading the options that the ledger keeps")?;
         ops.load_policies().await

@@ -24,6 +24,8 @@ pub struct Life {
     /// The node has forgotten it.
     pub archived_at: Option<Time>,
     pub close_type: Option<CloseType>,
+    /// The node's record of the chain says that its funding was spent for good.
+    pub spent: bool,
     pub last_forward: Option<Time>,
     /// What the bookkeeper says that is still ours there.
     pub balance_msat: Option<i64>,

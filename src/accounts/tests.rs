@@ -27,6 +27,7 @@ fn life() -> Life {
         closing_at: None,
         archived_at: None,
         close_type: None,
+        spent: false,
         last_forward: Some(NOW),
         balance_msat: None,
         estimated: false,

@@ -26,10 +26,12 @@ struct Cost {
 }
 
 /// A cost that nobody has told yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Estimate {
     pub channel: ChannelId,
     pub kind: CostKind,
+    /// Which of several of its kind.
+    pub which: String,
     pub msat: Msat,
     pub at: Time,
 }
@@ -81,33 +83,42 @@ impl Ledger {
         Ok(())
     }
 
-    /// Books what nobody has told; nothing where a fact of that kind is there already.
+    /// Books what nobody has told; nothing where a fact of that kind is there already. An estimate stays on its day when it gets better.
     pub async fn record_estimates(&self, estimates: &[Estimate]) -> anyhow::Result<()> {
+        if estimates.is_empty() {
+            return Ok(());
+        }
         let mut writer = self.writer().await?;
         let mut memo = writer.take_memo().await?;
         let mut tx = writer.begin().await?;
         let mut changes = Changes::default();
-        for Estimate { channel, kind, msat, at } in estimates {
-            let known: bool = sqlx::query_scalar(
-                "SELECT EXISTS (SELECT 1 FROM transfers WHERE key > ?1 AND key < ?1 || 'g'
-                     AND to_account = (SELECT id FROM accounts WHERE name = ?2))",
-            )
-            .bind(format!("chain/{channel}/"))
-            .bind(cost_account(*kind))
-            .fetch_one(&mut *tx)
-            .await?;
-            if !known {
-                let key = format!("{ESTIMATE}{channel}/{}", kind.name());
-                let cost =
-                    Cost { key, channel: *channel, kind: *kind, msat: msat.0, at: *at, memo: "estimated, no fact yet" };
-                put(&mut tx, &mut memo, &cost, &mut changes).await?;
+        for Estimate { channel, kind, which, msat, at } in estimates {
+            if is_known(&mut tx, *channel, *kind).await? {
+                continue;
             }
+            let key = format!("{ESTIMATE}{channel}/{}/{which}", kind.name());
+            let before = find(&mut tx, &key).await?.map(|(_, at, _)| Time(at));
+            let (at, text) = (before.unwrap_or(*at), "estimated, no fact yet");
+            let cost = Cost { key, channel: *channel, kind: *kind, msat: msat.0, at, memo: text };
+            put(&mut tx, &mut memo, &cost, &mut changes).await?;
         }
         changes.write(&mut tx).await?;
         tx.commit().await?;
         writer.memo = Some(memo);
         Ok(())
     }
+}
+
+/// Has the bookkeeper told a cost of that kind?
+async fn is_known(conn: &mut SqliteConnection, channel: ChannelId, kind: CostKind) -> anyhow::Result<bool> {
+    Ok(sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM transfers WHERE key > ?1 AND key < ?1 || 'g'
+             AND to_account = (SELECT id FROM accounts WHERE name = ?2))",
+    )
+    .bind(format!("chain/{channel}/"))
+    .bind(cost_account(kind))
+    .fetch_one(conn)
+    .await?)
 }
 
 async fn book_account(
@@ -150,8 +161,11 @@ async fn take_estimates(
     channel: ChannelId,
     changes: &mut Changes,
 ) -> anyhow::Result<()> {
-    for kind in CostKind::ALL {
-        let key = format!("{ESTIMATE}{channel}/{}", kind.name());
+    let keys: Vec<String> = sqlx::query_scalar("SELECT key FROM transfers WHERE key > ?1 AND key < ?1 || 'z'")
+        .bind(format!("{ESTIMATE}{channel}/"))
+        .fetch_all(&mut *conn)
+        .await?;
+    for key in keys {
         take(conn, memo, (&key, channel), changes).await?;
     }
     Ok(())

@@ -266,6 +266,7 @@ type LifeRow = (
 fn life(row: LifeRow, estimated: &HashSet<ChannelId>) -> anyhow::Result<Life> {
     let (id, peer, scid, capacity, opener, closer, cause, opened, closing, archived, evidence, balance, last) = row;
     let channel = channel_id(id)?;
+    let evidence = Evidence(u8::try_from(evidence)?);
     let side = |code: i64| if code == 0 { Side::Local } else { Side::Remote };
     Ok(Life {
         channel,
@@ -278,7 +279,8 @@ fn life(row: LifeRow, estimated: &HashSet<ChannelId>) -> anyhow::Result<Life> {
         opened_at: opened.map(Time),
         closing_at: closing.map(Time),
         archived_at: archived.map(Time),
-        close_type: Evidence(u8::try_from(evidence)?).close_type(),
+        close_type: evidence.close_type(),
+        spent: evidence.has(Evidence::SPENT),
         last_forward: last.map(Time),
         balance_msat: balance,
         estimated: estimated.contains(&channel),

@@ -136,6 +136,11 @@ const SINCE: &str = "SELECT json_array(channel, SUM(in_msat), SUM(out_msat), SUM
         FROM rollups, (SELECT 0 AS which UNION ALL SELECT 1) AS n WHERE hour >= ?1 AND hour < ?2 * 24)
     GROUP BY channel";
 
+const ONE_DAY: &str =
+    "SELECT json_array(channel, in_msat, out_msat, in_count, out_count, earned_msat, brought_msat, opening_msat,
+        closure_msat, splice_msat, rebalance_msat) AS line
+    FROM periods WHERE level = 0 AND slot = ?1";
+
 const EVER: &str =
     "SELECT json_array(channel, in_msat, out_msat, in_count, out_count, earned_msat, brought_msat, opening_msat,
         closure_msat, splice_msat, rebalance_msat) AS line
@@ -167,6 +172,17 @@ impl Ledger {
                 window.node.costs.add(kind, unsigned(msat));
                 window.channels.entry(channel).or_default().costs.add(kind, unsigned(msat));
             }
+        }
+        Ok(window)
+    }
+
+    /// Sums of one day.
+    pub async fn day_window(&self, day: i64) -> anyhow::Result<Window> {
+        let mut reader = self.reader().await?;
+        let names = channels::names(reader.conn()).await?;
+        let mut window = Window::default();
+        for row in many::<Row>(reader.conn(), ONE_DAY, &[Cell::Int(day)]).await? {
+            window.take(&names, row)?;
         }
         Ok(window)
     }

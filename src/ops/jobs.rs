@@ -12,6 +12,8 @@ pub enum Job {
     Fees,
     /// Ends policies when their time is over.
     Policies,
+    /// Reads the node's books, and notes the day.
+    Books,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -28,7 +30,7 @@ pub struct JobReport {
 pub struct Jobs(Mutex<BTreeMap<Job, JobReport>>);
 
 impl Job {
-    pub const ALL: [Job; 4] = [Job::Sync, Job::Flow, Job::Fees, Job::Policies];
+    pub const ALL: [Job; 5] = [Job::Sync, Job::Flow, Job::Fees, Job::Policies, Job::Books];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -36,6 +38,7 @@ impl Job {
             Job::Flow => "flow",
             Job::Fees => "fees",
             Job::Policies => "policies",
+            Job::Books => "books",
         }
     }
 }

@@ -1,7 +1,9 @@
 //! The steps: look, decide, act, remember. Everything that changes the world goes through here, one step at a time.
 
+mod books;
 mod by_hand;
 mod clboss;
+mod day_close;
 mod fee_cycle;
 mod flow_cycle;
 mod hive;
@@ -23,6 +25,7 @@ use std::sync::{Arc, PoisonError};
 
 use tokio::sync::{Mutex, watch};
 
+pub use books::{BooksSight, Difference, Reconciliation};
 pub use by_hand::{OrderError, SetFeeAnswer, WakeAnswer};
 pub use clboss::ClbossReport;
 pub use fee_cycle::tuning;
@@ -42,6 +45,7 @@ use crate::fees::{Memory, Plan};
 use crate::ledger::Ledger;
 pub use crate::ledger::{LedgerCheck, PolicyChange, PolicyChangeKind, TagRow};
 use crate::node::Node;
+use crate::node::books::{Books, NoBooks};
 use crate::node::neighbours::{Alone, Neighbours};
 use crate::options::Options;
 
@@ -50,6 +54,7 @@ pub struct Ops {
     pub(crate) identity: Identity,
     node: Arc<dyn Node>,
     neighbours: Arc<dyn Neighbours>,
+    books: Arc<dyn Books>,
     ledger: Ledger,
     clock: Arc<dyn Clock>,
     settings: Settings,
@@ -60,6 +65,8 @@ pub struct Ops {
     reading: Mutex<()>,
     /// Held from reading the peers' policies to keeping what becomes of them. Nobody who holds it waits for the turn.
     policing: Mutex<()>,
+    /// Held while the node's books are read.
+    booking: Mutex<()>,
     /// When the next policy expires.
     expiry: watch::Sender<Option<Time>>,
     seen: Seen,
@@ -104,6 +111,8 @@ struct Sights {
     plan: Option<Arc<Plan>>,
     /// When the balances were last noted.
     holdings_noted: Option<Time>,
+    /// What the last reading of the books brought.
+    books: BooksSight,
     /// The node's list of forwards has been read to its end.
     caught_up: bool,
     /// Up to when, now or in an earlier life: what came to the node's list while it was read is for the next time.
@@ -142,10 +151,31 @@ impl Ops {
         clock: Arc<dyn Clock>,
         settings: Settings,
     ) -> Ops {
-        let (turn, reading, policing) = (Mutex::new(()), Mutex::new(()), Mutex::new(()));
+        let (turn, reading, policing, booking) = (Mutex::new(()), Mutex::new(()), Mutex::new(()), Mutex::new(()));
         let (jobs, expiry, seen) = (Jobs::default(), watch::Sender::new(None), Seen::default());
-        let neighbours = Arc::new(Alone);
-        Ops { identity, node, neighbours, ledger, clock, settings, jobs, turn, reading, policing, expiry, seen }
+        let (neighbours, books) = (Arc::new(Alone), Arc::new(NoBooks));
+        Ops {
+            identity,
+            node,
+            neighbours,
+            books,
+            ledger,
+            clock,
+            settings,
+            jobs,
+            turn,
+            reading,
+            policing,
+            booking,
+            expiry,
+            seen,
+        }
+    }
+
+    /// The same with the node's own books.
+    #[must_use]
+    pub fn with_books(self, books: Arc<dyn Books>) -> Ops {
+        Ops { books, ..self }
     }
 
     /// The same with the plugins that run beside us on the node.
