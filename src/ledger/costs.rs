@@ -8,7 +8,7 @@ use sqlx::SqliteConnection;
 use super::accounts::{account_name, cost_account};
 use super::memo::Memo;
 use super::periods::Changes;
-use super::{Ledger, channels, signed};
+use super::{Ledger, Transfer, channels, signed};
 use crate::accounts::{CostKind, chain_costs};
 use crate::domain::{Account, AccountLine, ChannelId, ChannelMoves, Direction, Msat, OwnPayment, PaymentHash, Time};
 
@@ -106,6 +106,40 @@ impl Ledger {
         tx.commit().await?;
         writer.memo = Some(memo);
         Ok(())
+    }
+}
+
+impl Ledger {
+    /// Splices that cost us something.
+    pub async fn splices(&self) -> anyhow::Result<u64> {
+        let mut reader = self.reader().await?;
+        let count: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM transfers WHERE to_account = (SELECT id FROM accounts WHERE name = ?)",
+        )
+        .bind(cost_account(CostKind::Splice))
+        .fetch_one(reader.conn())
+        .await?;
+        Ok(super::unsigned(count))
+    }
+
+    /// All transfers of a span of time, oldest first.
+    pub async fn journal(&self, from: Time, to: Time, limit: u32) -> anyhow::Result<Vec<Transfer>> {
+        let mut reader = self.reader().await?;
+        let rows: Vec<(String, i64, String, String, i64, String)> = sqlx::query_as(
+            "SELECT t.key, t.at, f.name, o.name, t.amount_msat, t.memo FROM transfers AS t
+             JOIN accounts AS f ON f.id = t.from_account JOIN accounts AS o ON o.id = t.to_account
+             WHERE t.at >= ?1 AND t.at <= ?2 ORDER BY t.at, t.key LIMIT ?3",
+        )
+        .bind(from.0)
+        .bind(to.0)
+        .bind(limit)
+        .fetch_all(reader.conn())
+        .await?;
+        let line = |(key, at, from, to, msat, memo): (String, i64, String, String, i64, String)| {
+            let amount = Msat(super::unsigned(msat));
+            Transfer { key, at: Time(at), from, to, amount, memo }
+        };
+        Ok(rows.into_iter().map(line).collect())
     }
 }
 

@@ -23,9 +23,9 @@ const READ_AGAIN_HOURS: f64 = 24.0;
 const RETRY_HOURS: f64 = 1.0;
 
 /// What nobody tells at a node without a bookkeeper, in sat: rather too much than too little.
-pub const OPENING_ESTIMATE_SAT: u64 = 5_000;
-pub const CLOSURE_ESTIMATE_SAT: u64 = 3_000;
-pub const SPLICE_ESTIMATE_SAT: u64 = 2_000;
+pub(super) const OPENING_ESTIMATE_SAT: u64 = 5_000;
+pub(super) const CLOSURE_ESTIMATE_SAT: u64 = 3_000;
+pub(super) const SPLICE_ESTIMATE_SAT: u64 = 2_000;
 
 /// What the last reading found. `None`: not read yet.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -16,6 +16,7 @@ mod reports;
 mod rule_book;
 mod rulings;
 mod settings;
+mod statements;
 mod suggestions;
 mod sync;
 mod vegas;
@@ -37,13 +38,14 @@ pub use reports::{
 };
 pub use rule_book::{RuleBook, RuleCheck, Tested};
 pub use settings::{SettingChange, SettingRow, Settings};
+pub use statements::{BooksReport, ChannelBooks, CostSpans, DayReport, estimates_sat, sats};
 pub use suggestions::SuggestionReport;
 pub use sync::SyncReport;
 
 use crate::domain::{Chain, ChannelId, Clock, Flow, GraphPeer, Identity, Msat, NodeView, PeerId, Time};
 use crate::fees::{Memory, Plan};
 use crate::ledger::Ledger;
-pub use crate::ledger::{LedgerCheck, PolicyChange, PolicyChangeKind, TagRow};
+pub use crate::ledger::{LedgerCheck, PolicyChange, PolicyChangeKind, TagRow, Transfer};
 use crate::node::Node;
 use crate::node::books::{Books, NoBooks};
 use crate::node::neighbours::{Alone, Neighbours};

@@ -46,7 +46,12 @@ async fn what_is_not_ours_is_left_as_it_is() {
         ("another application's", Some("PRAGMA application_id = 77; CREATE TABLE a (b);"), &owner(), "another program"),
         ("another node's", Some(""), &other, "belongs to node"),
         ("another network's", Some(""), &other_network, "on bitcoin"),
-        ("a newer one", Some("UPDATE _sqlx_migrations SET version = 999;"), &owner(), "newer version"),
+        (
+            "a newer one",
+            Some("UPDATE _sqlx_migrations SET version = 999 WHERE version = 1;"),
+            &owner(),
+            "newer version",
+        ),
     ];
     for (case, sql, who, told) in cases {
         let folder = TempDir::new().unwrap();
