@@ -233,16 +233,21 @@ HIVE_CALLS = [
     ("revenue-config", {"action": "get", "key": "min_fee_ppm"}, ["value"]),
     ("revenue-config", {"action": "set", "key": "min_fee_ppm", "value": "10"}, ["status"]),
     ("revenue-fee-debug", {}, ["channels", "summary"]),
+    ("revenue-dashboard", {"window_days": 7},
+     ["period.gross_revenue_sats", "period.total_forwards", "period.rebalance_cost_sats", "period.opex_sats",
+      "financial_health.net_profit_sats", "financial_health.operating_margin_pct"]),
+    ("revenue-profitability", {}, ["channels_by_class.profitable", "channels"]),
+    ("revenue-profitability", {"channel_id": "SCID"}, ["profitability.net_profit_sats"]),
+    ("revenue-history", {}, ["lifetime_net_profit_sats", "closed_channels_summary.channel_count"]),
+    ("revenue-report", {"report_type": "summary"}, ["type"]),
+    ("revenue-report", {"report_type": "peer", "peer_id": "PEER"}, ["policy", "profitability"]),
+    ("revenue-report", {"report_type": "costs"}, ["closure_costs.total_sats"]),
+    ("revenue-capacity-report", {}, ["winners", "losers", "recommendations"]),
 ]
 
 # What it also calls, and what there is no command for yet: whoever adds one of them moves it up, with its parameters and fields.
 NOT_YET = [
     ("revenue-rebalance", {"from_channel": "SCID", "to_channel": "SCID", "amount_sats": 1}, ["status"]),
-    ("revenue-dashboard", {"window_days": 7},
-     ["period.gross_revenue_sats", "period.total_forwards", "period.rebalance_cost_sats"]),
-    ("revenue-profitability", {}, ["channels_by_class"]),
-    ("revenue-history", {}, ["lifetime_net_profit_sats"]),
-    ("revenue-report", {"report_type": "summary"}, ["type"]),
     ("revenue-rebalance-debug", {}, ["capital_controls"]),
     ("revenue-portfolio", {}, ["summary"]),
 ]

@@ -95,7 +95,7 @@ impl BooksReport {
     }
 
     /// Of all channels that route.
-    pub fn capacity(&self) -> u64 {
+    fn capacity(&self) -> u64 {
         let open = self.channels.iter().filter(|books| books.is_open());
         open.filter_map(|books| books.seen.as_ref()).map(|seen| seen.capacity.0).fold(0, u64::saturating_add)
     }
@@ -234,7 +234,8 @@ impl Ops {
         let first = self.ledger.first_day().await?.unwrap_or(from);
         let report = |day: i64| {
             let begin = first.max(day + 1 - ROC_DAYS);
-            let net = sums.range(begin..=day).fold(0_i64, |net, (_, one)| net.saturating_add(one.net()));
+            // A day before the books begin sums up nothing.
+            let net = sums.range(begin.min(day)..=day).fold(0_i64, |net, (_, one)| net.saturating_add(one.net()));
             let noted = noted.get(&day).copied();
             let days = (day + 1 - begin).max(0) as f64;
             DayReport {
