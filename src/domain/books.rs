@@ -195,6 +195,15 @@ pub enum CloseType {
 }
 
 impl CloseType {
+    /// Whose doing it was, where that follows.
+    pub fn closer(self) -> Option<Side> {
+        match self {
+            CloseType::LocalUnilateral => Some(Side::Local),
+            CloseType::RemoteUnilateral | CloseType::Penalty => Some(Side::Remote),
+            CloseType::Mutual | CloseType::Unilateral => None,
+        }
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             CloseType::Mutual => "mutual",

@@ -10,8 +10,8 @@ use super::memo::Memo;
 use super::{Ledger, channel_id, channels, peer_id, signed, unsigned};
 use crate::accounts::Life;
 use crate::domain::{
-    ChainMove, ChainTag, Channel, ChannelId, ChannelState, ClosedChannel, CoinAccount, Evidence, Msat, PeerId, Scid,
-    Side, Time,
+    ChainMove, ChainTag, Channel, ChannelId, ChannelState, CloseType, ClosedChannel, CoinAccount, Evidence, Msat,
+    PeerId, Scid, Side, Time,
 };
 
 /// So long after the last coin moved, the bookkeeper is asked once more: it may have learned of other ends of the same transaction.
@@ -274,7 +274,7 @@ fn life(row: LifeRow, estimated: &HashSet<ChannelId>) -> anyhow::Result<Life> {
         peer: peer.map(peer_id).transpose()?,
         capacity: capacity.map(|msat| Msat(unsigned(msat))),
         opener: opener.map(side),
-        closer: closer.map(side),
+        closer: closer.map(side).or_else(|| evidence.close_type().and_then(CloseType::closer)),
         cause,
         opened_at: opened.map(Time),
         closing_at: closing.map(Time),

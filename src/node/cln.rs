@@ -57,7 +57,8 @@ impl CoreLightning {
         CoreLightning { rpc_path: rpc_path.into(), clock, lacks: Mutex::default(), whole: Mutex::default() }
     }
 
-    pub(super) async fn call(&self, method: &str, params: Value) -> Result<Value, NodeError> {
+    /// One command of the node or of a plugin on it, and its answer as it came.
+    pub async fn call(&self, method: &str, params: Value) -> Result<Value, NodeError> {
         let mut rpc = ClnRpc::new(&self.rpc_path).await.map_err(|error| NodeError::Unreachable {
             method: method.to_owned(),
             why: format!("cannot connect to '{}': {error:#}", self.rpc_path.display()),
