@@ -89,6 +89,10 @@ class Node:
     def channel(self, scid):
         return next(c for c in self.rpc.call("listpeerchannels")["channels"] if c.get("short_channel_id") == scid)
 
+    def channel_scid(self, channel_id):
+        found = [c for c in self.channels() if c["channel_id"] == channel_id]
+        return found[0].get("short_channel_id") if found else None
+
     def fee_of(self, scid):
         return self.channel(scid)["updates"]["local"]["fee_proportional_millionths"]
 

@@ -235,15 +235,20 @@ HIVE_CALLS = [
     ("revenue-fee-debug", {}, ["channels", "summary"]),
     ("revenue-rebalance-debug", {}, ["capital_controls"]),
     ("revenue-clear-reservations", {}, ["released_msat"]),
+    ("revenue-dashboard", {"window_days": 7},
+     ["period.gross_revenue_sats", "period.total_forwards", "period.rebalance_cost_sats", "period.opex_sats",
+      "financial_health.net_profit_sats", "financial_health.operating_margin_pct"]),
+    ("revenue-profitability", {}, ["channels_by_class.profitable", "channels"]),
+    ("revenue-profitability", {"channel_id": "SCID"}, ["profitability.net_profit_sats"]),
+    ("revenue-history", {}, ["lifetime_net_profit_sats", "closed_channels_summary.channel_count"]),
+    ("revenue-report", {"report_type": "summary"}, ["type"]),
+    ("revenue-report", {"report_type": "peer", "peer_id": "PEER"}, ["policy", "profitability"]),
+    ("revenue-report", {"report_type": "costs"}, ["closure_costs.total_sats"]),
+    ("revenue-capacity-report", {}, ["winners", "losers", "recommendations"]),
 ]
 
 # What it also calls, and what there is no command for yet: whoever adds one of them moves it up, with its parameters and fields.
 NOT_YET = [
-    ("revenue-dashboard", {"window_days": 7},
-     ["period.gross_revenue_sats", "period.total_forwards", "period.rebalance_cost_sats"]),
-    ("revenue-profitability", {}, ["channels_by_class"]),
-    ("revenue-history", {}, ["lifetime_net_profit_sats"]),
-    ("revenue-report", {"report_type": "summary"}, ["type"]),
     ("revenue-portfolio", {}, ["summary"]),
 ]
 

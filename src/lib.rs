@@ -13,6 +13,7 @@ pub mod ops;
 pub mod ledger;
 pub mod node;
 // Floor 1: the rooms; pure.
+pub mod accounts;
 pub mod fees;
 pub mod flow;
 pub mod options;

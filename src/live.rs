@@ -21,8 +21,12 @@ const INBOX: usize = 10_000;
 const BATCH: usize = 256;
 /// From the start to the first flow analysis; the first fee cycle follows it.
 const FIRST_FLOW_SECS: u64 = 5;
+/// To the first reading of the node's books: fees come first.
+const FIRST_BOOKS_SECS: u64 = 10;
 /// After a failed or an incomplete reading of the node's list.
 const READ_AGAIN_SECS: u64 = 60;
+/// Between two readings of the node's books; what happens to channels asks for one in between.
+const BOOKS_SECS: u64 = 3600;
 /// Least time between two fee cycles that channel events asked for, and how long the first one waits for more of them.
 const BETWEEN_ASKED_SECS: u64 = 60;
 const ASKED_SECS: u64 = 2;
@@ -116,12 +120,19 @@ fn parse(topic: &str, params: &Value) -> Result<Event, NodeError> {
 
 /// Runs until it is dropped, or nobody can send events any more.
 pub async fn run(ops: Arc<Ops>, pace: Pace, events: mpsc::Receiver<Event>) {
-    let wake = Notify::new();
+    let wake = Wake::default();
     tokio::select! {
         () = notices(&ops, events, &wake) => {}
         () = timers(&ops, pace, &wake) => {}
-        () = watch_rules(&ops, pace, &wake) => {}
+        () = watch_rules(&ops, pace, &wake.fees) => {}
     }
+}
+
+/// What events ask for.
+#[derive(Debug, Default)]
+struct Wake {
+    fees: Notify,
+    books: Notify,
 }
 
 /// Lets the last lines of the log reach lightningd.
@@ -130,7 +141,7 @@ pub async fn last_words() {
 }
 
 /// The one task that takes events to the ledger, many at a time.
-async fn notices(ops: &Arc<Ops>, mut events: mpsc::Receiver<Event>, wake: &Notify) {
+async fn notices(ops: &Arc<Ops>, mut events: mpsc::Receiver<Event>, wake: &Wake) {
     let mut batch = Vec::with_capacity(BATCH);
     while events.recv_many(&mut batch, BATCH).await > 0 {
         let mut forwards = Vec::with_capacity(batch.len());
@@ -139,7 +150,12 @@ async fn notices(ops: &Arc<Ops>, mut events: mpsc::Receiver<Event>, wake: &Notif
                 Event::Forward(forward) => forwards.push(forward),
                 Event::Channel(event) => {
                     if asks_for_fees(&event) {
-                        wake.notify_one();
+                        wake.fees.notify_one();
+                    }
+                    match ops.channel_noticed(&event).await {
+                        Ok(true) => wake.books.notify_one(),
+                        Ok(false) => {}
+                        Err(error) => tracing::warn!("a channel's life is known from the node's list only: {error:#}"),
                     }
                     tell_hive(ops, event);
                 }
@@ -205,6 +221,7 @@ impl Timer {
             Job::Flow => options.flow_interval,
             Job::Fees => options.fee_interval,
             Job::Rebalance => options.rebalance_interval,
+            Job::Books => BOOKS_SECS,
             // The other jobs read the list as well, so this one only makes up for what went wrong; policies end at a moment of their own.
             Job::Sync | Job::Policies => return self.asked,
         };
@@ -236,7 +253,7 @@ impl Timer {
 }
 
 /// Every job in its turn, one at a time. A change of the intervals counts from the last run on.
-async fn timers(ops: &Arc<Ops>, pace: Pace, wake: &Notify) {
+async fn timers(ops: &Arc<Ops>, pace: Pace, wake: &Wake) {
     let mut options = ops.options();
     let mut dice = ChaCha8Rng::seed_from_u64(ops.settings().now().seed);
     let start = Instant::now();
@@ -246,6 +263,7 @@ async fn timers(ops: &Arc<Ops>, pace: Pace, wake: &Notify) {
         Timer::new(Job::Fees, None),
         Timer::new(Job::Policies, None),
         Timer::new(Job::Rebalance, None),
+        Timer::new(Job::Books, Some(start + pace.secs(FIRST_BOOKS_SECS as f64))),
     ];
     let mut expiry = ops.next_expiry();
     loop {
@@ -270,7 +288,8 @@ async fn timers(ops: &Arc<Ops>, pace: Pace, wake: &Notify) {
                 timers[at].ran(began, &mut dice);
                 follow(&mut timers, at, ok, pace);
             }
-            () = wake.notified() => timers[2].ask(Instant::now(), pace),
+            () = wake.books.notified() => timers[4].ask(Instant::now(), pace),
+            () = wake.fees.notified() => timers[2].ask(Instant::now(), pace),
             _ = options.changed() => {}
             Ok(()) = expiry.changed() => {}
         }
@@ -279,7 +298,7 @@ async fn timers(ops: &Arc<Ops>, pace: Pace, wake: &Notify) {
 
 /// What one run brings about: a failed reading is tried again, the first fee cycle follows the first analysis, and the first rebalance
 /// step the first fee cycle.
-fn follow(timers: &mut [Timer; 5], ran: usize, ok: bool, pace: Pace) {
+fn follow(timers: &mut [Timer], ran: usize, ok: bool, pace: Pace) {
     let now = Instant::now();
     if ran == 0 && !ok {
         timers[0].asked = Some(now + pace.secs(READ_AGAIN_SECS as f64));
@@ -312,6 +331,7 @@ async fn step(ops: &Arc<Ops>, job: Job) -> bool {
             Job::Fees => own.fee_cycle().await.map(drop),
             Job::Rebalance => own.rebalance_cycle().await.map(drop),
             Job::Policies => own.end_policies().await.map(drop),
+            Job::Books => own.book_cycle().await,
         }
     });
     let result = run.await.unwrap_or_else(|broken| Err(anyhow::anyhow!("the step broke off: {broken}")));

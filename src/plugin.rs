@@ -244,7 +244,8 @@ async fn open(wiring: &Wiring, stage: &watch::Sender<Stage>) -> Result<Ops, Trou
     })?;
     let ops = Ops::new(identity, wiring.node.clone(), ledger, wiring.clock.clone(), wiring.settings.clone())
         .with_rebalancer(wiring.rebalancer.clone())
-        .beside(wiring.node.clone());
+        .beside(wiring.node.clone())
+        .with_books(wiring.node.clone());
     let loaded = async {
         ops.load_overrides().await.context("reading the options that the ledger keeps")?;
         ops.load_policies().await

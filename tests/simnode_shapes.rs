@@ -177,6 +177,43 @@ fn listings_have_the_recorded_fields() {
 }
 
 #[test]
+fn the_books_have_the_recorded_fields() {
+    let sim = Sim::start(&["--history-days=2"]);
+    let (spliced, closed) = (sim.channel(1), sim.channel(2));
+    sim.call("sim-splice", json!([spliced["short_channel_id"], 100_000]));
+    sim.call("sim-close", json!([closed["short_channel_id"]]));
+    sim.call("sim-advance", json!([700]));
+    let of_channels = |row: &Value| {
+        ["channel_open", "channel_close"].contains(&row["primary_tag"].as_str().unwrap())
+            && row["account_id"] != "wallet"
+    };
+    for tag in ["channel_open", "channel_close"] {
+        let with = |row: &Value| of_channels(row) && row["primary_tag"] == tag;
+        let theirs = rows(&recorded("listchainmoves.json"), "chainmoves", with);
+        alike(&theirs, &rows(&sim.call("listchainmoves", json!({})), "chainmoves", with));
+    }
+    let all = sim.call("listchainmoves", json!({}))["chainmoves"].as_array().unwrap().clone();
+    let page = sim.call("listchainmoves", json!({"index": "created", "start": all[2]["created_index"], "limit": 2}));
+    assert_eq!(page["chainmoves"], json!(all[2..4]));
+    assert_eq!(sim.call("listchannelmoves", json!({"index": "created", "start": 1})), json!({"channelmoves": []}));
+    for kind in ["chain", "onchain_fee"] {
+        let with = |row: &Value| row["type"] == kind;
+        let theirs = rows(&recorded("bkpr/listaccountevents_all.json"), "events", with);
+        for channel in [&spliced, &closed] {
+            let ours = sim.call("bkpr-listaccountevents", json!({"account": channel["channel_id"]}));
+            alike(&theirs, &rows(&ours, "events", with));
+        }
+    }
+    let nobody = sim.call("bkpr-listaccountevents", json!({"account": "nope"}));
+    assert_eq!(nobody, recorded("bkpr/listaccountevents_error_unknown.json"));
+    for tag in ["routed", "onchain_fee"] {
+        let with = |row: &Value| row["tag"] == tag;
+        let theirs = rows(&recorded("bkpr/listincome.json"), "income_events", with);
+        alike(&theirs, &rows(&sim.call("bkpr-listincome", json!({})), "income_events", with));
+    }
+}
+
+#[test]
 fn channels_have_the_recorded_fields_in_every_state() {
     let sim = Sim::start(&["--history-days=2"]);
     let normal = |row: &Value| row["state"] == "CHANNELD_NORMAL" && row["peer_connected"] == true;

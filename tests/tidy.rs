@@ -16,6 +16,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("ops", 3),
     ("node", 2),
     ("ledger", 2),
+    ("accounts", 1),
     ("fees", 1),
     ("flow", 1),
     ("rebalance", 1),
@@ -43,7 +44,7 @@ const PLACES: &[(&str, &[&str], &str)] = &[
 const SQL: &[&str] = &["SELECT ", "INSERT ", "DELETE FROM", "CREATE TABLE", "CREATE INDEX", "PRAGMA ", "ON CONFLICT"];
 
 /// Rooms are pure.
-const ROOMS: &[&str] = &["fees/", "flow/", "options.rs", "policy/", "rebalance/", "domain/"];
+const ROOMS: &[&str] = &["accounts/", "fees/", "flow/", "options.rs", "policy/", "rebalance/", "domain/"];
 const WAITING: &[&str] = &["async ", ".await", "tokio::", "std::fs", "std::net", "std::env"];
 
 const LONGEST_FILE: usize = 500;

@@ -1,6 +1,7 @@
 //! The same program from a terminal. The one place that prints.
 
 mod backtest;
+mod books;
 mod contest;
 mod crew;
 mod demo;
@@ -38,6 +39,18 @@ enum Order {
     /// Check rule files, and try them on.
     #[command(subcommand)]
     Policy(policy::Order),
+    /// What the node is worth, earned and paid: asks the plugin. Parameters as for revenue-dashboard.
+    Dashboard(books::Ask),
+    /// One report: summary, peer, hive, policies, costs, or the journal (as CSV: the books for an accountant).
+    Report(books::Ask),
+    /// Everything since the books begin.
+    History(books::Ask),
+    /// Which channels pay.
+    Profitability(books::Ask),
+    /// Where more money would earn, and where it is wasted.
+    CapacityReport(books::Ask),
+    /// Day by day.
+    Snapshots(books::Ask),
     /// Play ways to price against each other and against an oracle.
     #[command(subcommand)]
     Simulate(simulate::Order),
@@ -51,6 +64,12 @@ pub async fn run() -> ExitCode {
         Order::Backtest(args) => backtest::run(args).await,
         Order::Simulate(order) => simulate::run(order),
         Order::Policy(order) => policy::run(order),
+        Order::Dashboard(ask) => books::run("revenue-dashboard", ask).await,
+        Order::Report(ask) => books::run("revenue-report", ask).await,
+        Order::History(ask) => books::run("revenue-history", ask).await,
+        Order::Profitability(ask) => books::run("revenue-profitability", ask).await,
+        Order::CapacityReport(ask) => books::run("revenue-capacity-report", ask).await,
+        Order::Snapshots(ask) => books::run("revenue-snapshots", ask).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,5 +1,6 @@
 //! The words of the house: data and arithmetic. No async, no I/O, no foreign formats.
 
+pub mod books;
 pub mod channel;
 pub mod facts;
 pub mod flow;
@@ -11,6 +12,10 @@ pub mod time;
 pub mod units;
 pub mod view;
 
+pub use books::{
+    Account, AccountLine, ChainMove, ChainTag, ChannelMoves, CloseType, ClosedChannel, CoinAccount, Direction,
+    Evidence, IncomeLine, OwnPayment, PaymentHash, TxId, WalletCoins,
+};
 pub use channel::{Bounds, Channel, ChannelName, ChannelState, FeePolicy, Side};
 pub use facts::{
     Activity, Chain, Costs, Estimate, Facts, Graph, GraphPeer, NodeFacts, OurTerms, Shared, TheirTerms, Together, Week,

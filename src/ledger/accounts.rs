@@ -2,21 +2,32 @@
 
 use sqlx::SqliteConnection;
 
+use crate::accounts::CostKind;
 use crate::domain::ChannelId;
 
 /// Where routing fees come from.
 pub(super) const ROUTING: &str = "income/routing";
 
-/// What moves of liquidity may cost: lent to reservations, and made good by the channels that pay.
+/// What moves of liquidity may cost: lent to reservations, and spent.
 pub(super) const BUDGET: &str = "budget/rebalancing";
 /// What moves that are not closed may still cost.
 pub(super) const RESERVED: &str = "reserved/rebalancing";
-/// What moves have cost.
-pub(super) const COST: &str = "cost/rebalancing";
+/// What moves have taken out of the budget. What they have cost a channel is booked by payment, with all else that it cost.
+pub(super) const SPENT: &str = "spent/rebalancing";
 
 /// The account that a channel's fees go to, and that it pays from.
 pub(super) fn account_name(channel: ChannelId) -> String {
     format!("channel/{channel}")
+}
+
+/// Where a channel's costs of one kind go.
+pub(super) fn cost_account(kind: CostKind) -> &'static str {
+    match kind {
+        CostKind::Opening => "cost/opening",
+        CostKind::Closure => "cost/closure",
+        CostKind::Splice => "cost/splice",
+        CostKind::Rebalance => "cost/rebalance",
+    }
 }
 
 /// The row id of an account, if there is one.

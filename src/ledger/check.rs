@@ -4,8 +4,9 @@
 
 use sqlx::{Connection as _, SqliteConnection};
 
-use super::accounts::ROUTING;
+use super::accounts::{ROUTING, cost_account};
 use super::{Ledger, LedgerCheck, rebalances, unsigned};
+use crate::accounts::CostKind;
 use crate::domain::Time;
 
 /// Hours of single forwards that are compared at most: the newest ones, and a stretch of the past.
@@ -28,6 +29,7 @@ impl Ledger {
         for (what, is, moves) in rebalances::check(&mut tx).await? {
             check.compare(what, is, "its moves amount to", moves);
         }
+        periods(&mut tx, &mut check).await?;
         let known_from = oldest_hour(&mut tx).await?;
         let most = hours_of(&mut tx, known_from, FORWARDS).await?;
         let recent = now.hour() - most.min(RECENT_HOURS);
@@ -101,6 +103,40 @@ async fn fees_and_counts(conn: &mut SqliteConnection, check: &mut LedgerCheck) -
     check.forwards = unsigned(seen);
     check.settled = unsigned(settled);
     check.fees_msat = unsigned(fees);
+    Ok(())
+}
+
+/// What reports read is what the transfers and the channels' lives say.
+async fn periods(conn: &mut SqliteConnection, check: &mut LedgerCheck) -> anyhow::Result<()> {
+    const EVER: &str =
+        "SELECT COALESCE(SUM(earned_msat), 0), COALESCE(SUM(brought_msat), 0), COALESCE(SUM(opening_msat), 0),
+            COALESCE(SUM(closure_msat), 0), COALESCE(SUM(splice_msat), 0), COALESCE(SUM(rebalance_msat), 0)
+        FROM periods WHERE level = ?1 AND (channel = 0) = ?2";
+    type Ever = (i64, i64, i64, i64, i64, i64);
+    let node: Ever = sqlx::query_as(EVER).bind(2).bind(true).fetch_one(&mut *conn).await?;
+    for (level, of_node, whose) in
+        [(2, false, "channels over all time"), (1, true, "node's spans"), (1, false, "channels' spans")]
+    {
+        let sums: Ever = sqlx::query_as(EVER).bind(level).bind(of_node).fetch_one(&mut *conn).await?;
+        if sums != node {
+            check
+                .problems
+                .push(format!("The node's sums over all time are {node:?} msat, but those of the {whose} {sums:?}."));
+        }
+    }
+    let earned: i64 =
+        sqlx::query_scalar("SELECT COALESCE(SUM(earned_msat), 0) FROM totals").fetch_one(&mut *conn).await?;
+    check.compare("The reports' fees in msat are", node.0, "the channels' lives say", earned);
+    for (kind, sum) in CostKind::ALL.into_iter().zip([node.2, node.3, node.4, node.5]) {
+        let booked: i64 = sqlx::query_scalar(
+            "SELECT COALESCE(SUM(amount_msat), 0) FROM transfers WHERE to_account = (SELECT id FROM accounts WHERE name = ?)",
+        )
+        .bind(cost_account(kind))
+        .fetch_one(&mut *conn)
+        .await?;
+        let what = format!("The reports' {} costs in msat are", kind.name());
+        check.compare(&what, sum, "the transfers amount to", booked);
+    }
     Ok(())
 }
 

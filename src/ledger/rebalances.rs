@@ -5,7 +5,7 @@ use anyhow::Context as _;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 
-use super::accounts::{self, BUDGET, COST, RESERVED, account_name};
+use super::accounts::{self, BUDGET, RESERVED, SPENT};
 use super::{Ledger, Transfer, channel_id, channels, peer_id, signed, transfers, unsigned};
 use crate::domain::{ChannelId, MoveFailure, MoveOrder, Msat, PeerId, Ppm, Sat, Scid, Tally, Time};
 
@@ -134,11 +134,9 @@ impl Ledger {
         }
         let row = one(&mut tx, id).await?;
         let (reserved, within) = (row.new.reserved, end.spent.min(row.new.reserved));
-        let payer = account_name(row.new.from);
-        book(&mut tx, &line(id, "cost", end.at), (RESERVED, COST), within).await?;
+        book(&mut tx, &line(id, "cost", end.at), (RESERVED, SPENT), within).await?;
         book(&mut tx, &line(id, "release", end.at), (RESERVED, BUDGET), reserved.saturating_sub(within)).await?;
-        book(&mut tx, &line(id, "beyond", end.at), (BUDGET, COST), end.spent.saturating_sub(within)).await?;
-        book(&mut tx, &line(id, "paid", end.at), (&payer, BUDGET), end.spent).await?;
+        book(&mut tx, &line(id, "beyond", end.at), (BUDGET, SPENT), end.spent.saturating_sub(within)).await?;
         tx.commit().await?;
         Ok(true)
     }
@@ -160,9 +158,7 @@ impl Ledger {
             .bind(signed(spent.max(known.spent).0)?)
             .execute(&mut *tx)
             .await?;
-        let payer = account_name(row.new.from);
-        book(&mut tx, &line(id, &format!("late/{}", spent.0), at), (BUDGET, COST), more).await?;
-        book(&mut tx, &line(id, &format!("paid/{}", spent.0), at), (&payer, BUDGET), more).await?;
+        book(&mut tx, &line(id, &format!("late/{}", spent.0), at), (BUDGET, SPENT), more).await?;
         tx.commit().await?;
         Ok(more)
     }
@@ -200,7 +196,7 @@ async fn sums(conn: &mut SqliteConnection, since: Time) -> anyhow::Result<MoveSu
              (SELECT COUNT(*) FROM rebalances WHERE state < 3)",
     )
     .bind(since.0)
-    .bind(COST)
+    .bind(SPENT)
     .fetch_one(conn)
     .await?;
     let open = u32::try_from(open).unwrap_or(u32::MAX);
@@ -348,10 +344,10 @@ pub(super) async fn check(conn: &mut SqliteConnection) -> anyhow::Result<[(&'sta
     .await?;
     let reserved = accounts::balance(&mut *conn, RESERVED).await?;
     let budget = accounts::balance(&mut *conn, BUDGET).await?;
-    let cost = accounts::balance(conn, COST).await?;
+    let cost = accounts::balance(conn, SPENT).await?;
     Ok([
         ("The account of reservations holds in msat", reserved, open),
-        ("The budget of moves has lent in msat", -budget, open),
+        ("The budget of moves has lent and spent in msat", -budget, open.saturating_add(spent)),
         ("The account of costs of moves holds in msat", cost, spent),
     ])
 }

@@ -10,6 +10,7 @@ use sqlx::SqliteConnection;
 
 use super::bulk::{Bulk, Cell};
 use super::memo::Memo;
+use super::periods::{self, Changes};
 use super::signed;
 use super::transfers::{self, DAY_MILLIS};
 use crate::domain::{Forward, ForwardStatus, Scid, Time};
@@ -189,11 +190,17 @@ impl Deltas {
         TOTALS.write(conn, &rows).await?;
         let rows: Vec<_> = self.node.iter().map(|(hour, s)| s.node_hour(*hour)).collect();
         NODE_HOURS.write(conn, &rows).await?;
+        let mut periods = Changes::default();
+        for (&(hour, channel), s) in &self.hours {
+            periods.moved(hour, channel, [s.in_msat, s.out_msat, s.in_count, s.out_count, s.earned, s.brought]);
+        }
+        periods.write(conn).await?;
         transfers::post(conn, memo, self.postings.into_iter().filter(|(_, fee)| *fee != 0)).await
     }
 
     /// Moves all sums of one channel to another.
     pub(super) async fn move_sums(conn: &mut SqliteConnection, from: i64, to: i64) -> anyhow::Result<()> {
+        periods::move_periods(conn, from, to).await?;
         for sql in [
             "INSERT INTO rollups SELECT hour, ?2, in_msat, out_msat, in_count, out_count, earned_msat, brought_msat, failed,
                  local_failed, starved FROM rollups WHERE channel = ?1

@@ -58,7 +58,8 @@ impl CoreLightning {
         CoreLightning { rpc_path: rpc_path.into(), clock, lacks: Mutex::default(), whole: Mutex::default() }
     }
 
-    pub(super) async fn call(&self, method: &str, params: Value) -> Result<Value, NodeError> {
+    /// One command of the node or of a plugin on it, and its answer as it came.
+    pub async fn call(&self, method: &str, params: Value) -> Result<Value, NodeError> {
         call(&self.rpc_path, method, params).await
     }
 

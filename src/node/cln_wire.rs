@@ -6,8 +6,8 @@ use serde_json::Value;
 use super::cln_row::{Row, count, date, flag, garbled, id, micros, msat, rows, seconds, small_count, text};
 use super::{FeeInForce, NodeError, NodeEvent};
 use crate::domain::{
-    Bounds, Channel, ChannelId, ChannelName, ChannelState, FeePolicy, Feerate, Forward, ForwardKey, ForwardStatus,
-    Identity, Msat, Ppm, Scid, Side,
+    Bounds, Channel, ChannelId, ChannelName, ChannelState, Evidence, FeePolicy, Feerate, Forward, ForwardKey,
+    ForwardStatus, Identity, Msat, Ppm, Scid, Side,
 };
 
 /// `getinfo`
@@ -132,7 +132,7 @@ fn next_expiry(row: &Row<'_>) -> Option<u32> {
     row.like("htlcs", rows)?.iter().filter_map(|htlc| small_count(htlc.get("expiry")?)).min()
 }
 
-fn side(value: &Value) -> Option<Side> {
+pub(super) fn side(value: &Value) -> Option<Side> {
     match text(value)? {
         "local" => Some(Side::Local),
         "remote" => Some(Side::Remote),
@@ -266,8 +266,22 @@ fn state_changed(note: &Row<'_>) -> Result<NodeEvent, NodeError> {
         old: old.map(state),
         new: state(note.need("new_state", text)?),
         cause: note.like("cause", text).map(str::to_owned),
+        ending: ["old_state", "new_state"]
+            .iter()
+            .filter_map(|field| note.like(field, text))
+            .fold(Evidence::NONE, |sum, state| sum.with(ending(state))),
         at: note.like("timestamp", date),
     })
+}
+
+/// What a state says of how the channel ends. Every closing ends on the chain, so those states say nothing.
+fn ending(state: &str) -> Evidence {
+    match state {
+        "CLOSINGD_COMPLETE" => Evidence::AGREED,
+        "AWAITING_UNILATERAL" => Evidence::ONE_SIDED,
+        "CLOSED" => Evidence::RESOLVED,
+        _ => Evidence::NONE,
+    }
 }
 
 /// Some notifications, and at newer nodes all, are wrapped once more in an object of their name.

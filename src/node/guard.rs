@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::books::Books;
 use super::neighbours::{HiveNews, Neighbours, Unmanaged};
 use super::{
     BreakerReport, ChannelName, FeeInForce, FeeOrder, ForwardPage, Node, NodeError, Rebalancer,
     breaker::{Breaker, Pass},
 };
 use crate::domain::{
-    Booked, Chain, Channel, ChannelId, Clock, Feerate, Forward, GraphPeer, Identity, Job, MoveOrder, Msat, PeerId,
-    Scid, Tally, Time,
+    Account, Booked, Chain, ChainMove, Channel, ChannelId, ChannelMoves, Clock, ClosedChannel, Feerate, Forward,
+    GraphPeer, Identity, IncomeLine, Job, MoveOrder, Msat, PeerId, Scid, Tally, Time, WalletCoins,
 };
 
 /// How patient we are. Asked for anew at each call, so that a change of the options holds at once.
@@ -40,6 +41,7 @@ enum Group {
     Rebalancer,
     Graph,
     Bookkeeper,
+    Coins,
     Clboss,
     Hive,
 }
@@ -195,6 +197,33 @@ impl<N: Node + Neighbours> Neighbours for Guarded<N> {
     }
 }
 
+#[async_trait]
+impl<N: Node + Books> Books for Guarded<N> {
+    async fn chain_moves(&self, start: u64, limit: u64) -> Result<Vec<ChainMove>, NodeError> {
+        self.guard(Group::Coins, "chain_moves", self.node.chain_moves(start, limit)).await
+    }
+
+    async fn channel_moves(&self, start: u64, limit: u64) -> Result<ChannelMoves, NodeError> {
+        self.guard(Group::Coins, "channel_moves", self.node.channel_moves(start, limit)).await
+    }
+
+    async fn account(&self, channel: ChannelId) -> Result<Option<Account>, NodeError> {
+        self.guard(Group::Bookkeeper, "account", self.node.account(channel)).await
+    }
+
+    async fn income(&self, from: Time, to: Time) -> Result<Vec<IncomeLine>, NodeError> {
+        self.guard(Group::Bookkeeper, "income", self.node.income(from, to)).await
+    }
+
+    async fn closed_channels(&self) -> Result<Vec<ClosedChannel>, NodeError> {
+        self.guard(Group::Channels, "closed_channels", self.node.closed_channels()).await
+    }
+
+    async fn wallet(&self) -> Result<WalletCoins, NodeError> {
+        self.guard(Group::Coins, "wallet", self.node.wallet()).await
+    }
+}
+
 /// One call that was let through.
 struct Attempt<'a, N> {
     guarded: &'a Guarded<N>,
@@ -227,7 +256,7 @@ impl<N> Drop for Attempt<'_, N> {
 }
 
 impl Group {
-    const ALL: [Group; 12] = [
+    const ALL: [Group; 13] = [
         Group::Info,
         Group::Channels,
         Group::Forwards,
@@ -235,6 +264,7 @@ impl Group {
         Group::Fees,
         Group::Graph,
         Group::Bookkeeper,
+        Group::Coins,
         Group::Clboss,
         Group::Hive,
         Group::Funds,
@@ -254,6 +284,7 @@ impl Group {
             Group::Rebalancer => "rebalancer",
             Group::Graph => "graph",
             Group::Bookkeeper => "bookkeeper",
+            Group::Coins => "coins",
             Group::Clboss => "clboss",
             Group::Hive => "hive",
         }

@@ -1,9 +1,11 @@
 //! The outside world: what we ask of a Lightning node and tell it. Domain types only; wire formats stay in the files below.
 
 pub mod askrene;
+pub mod books;
 mod breaker;
 mod clboss;
 pub mod cln;
+pub mod cln_books;
 pub mod cln_graph;
 mod cln_row;
 pub mod cln_wire;
@@ -19,8 +21,8 @@ use async_trait::async_trait;
 pub use home::at_home;
 
 use crate::domain::{
-    Booked, Chain, Channel, ChannelId, ChannelName, ChannelState, Feerate, Forward, ForwardIndex, GraphPeer, Identity,
-    Job, MoveOrder, Msat, PeerId, Ppm, Scid, Tally, Time,
+    Booked, Chain, Channel, ChannelId, ChannelName, ChannelState, Evidence, Feerate, Forward, ForwardIndex, GraphPeer,
+    Identity, Job, MoveOrder, Msat, PeerId, Ppm, Scid, Tally, Time,
 };
 
 /// A Lightning node, as a short list of our own verbs. All are safe to repeat.
@@ -145,6 +147,8 @@ pub enum NodeEvent {
         new: ChannelState,
         /// Who or what brought it about, in the node's words.
         cause: Option<String>,
+        /// What the two states say of how the channel ends.
+        ending: Evidence,
         at: Option<Time>,
     },
     /// A peer opened a channel with us. Our own openings are not told so; their first change of state is.
@@ -181,6 +185,7 @@ impl BreakerReport {
             "forwards" => "when it was asked for its forwards",
             "feerates" => "when it was asked for the price of block space",
             "graph" => "when it was asked for the public graph",
+            "coins" => "when it was asked for its coins",
             "bookkeeper" => "when its bookkeeper was asked",
             "fees" => "when it was told to change a fee",
             "routes" => "when it was asked for a route",

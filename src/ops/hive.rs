@@ -73,7 +73,7 @@ impl Ops {
 }
 
 /// Who closed it, if the cause says so.
-fn closer(cause: Option<&str>) -> Option<Side> {
+pub(super) fn closer(cause: Option<&str>) -> Option<Side> {
     match cause? {
         "user" | "local" => Some(Side::Local),
         "remote" => Some(Side::Remote),

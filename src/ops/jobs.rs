@@ -13,6 +13,8 @@ pub enum Job {
     Rebalance,
     /// Ends policies when their time is over.
     Policies,
+    /// Reads the node's books, and notes the day.
+    Books,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -29,7 +31,7 @@ pub struct JobReport {
 pub struct Jobs(Mutex<BTreeMap<Job, JobReport>>);
 
 impl Job {
-    pub const ALL: [Job; 5] = [Job::Sync, Job::Flow, Job::Fees, Job::Policies, Job::Rebalance];
+    pub const ALL: [Job; 6] = [Job::Sync, Job::Flow, Job::Fees, Job::Policies, Job::Rebalance, Job::Books];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -38,6 +40,7 @@ impl Job {
             Job::Fees => "fees",
             Job::Rebalance => "rebalance",
             Job::Policies => "policies",
+            Job::Books => "books",
         }
     }
 }

@@ -1,7 +1,9 @@
 //! The steps: look, decide, act, remember. Everything that changes the world goes through here, one step at a time.
 
+mod books;
 mod by_hand;
 mod clboss;
+mod day_close;
 mod fee_cycle;
 mod flow_cycle;
 mod hive;
@@ -17,6 +19,7 @@ mod routes;
 mod rule_book;
 mod rulings;
 mod settings;
+mod statements;
 mod suggestions;
 mod sync;
 mod trials;
@@ -27,6 +30,7 @@ use std::sync::{Arc, PoisonError};
 
 use tokio::sync::{Mutex, watch};
 
+pub use books::{BooksSight, Difference, Reconciliation};
 pub use by_hand::{OrderError, SetFeeAnswer, WakeAnswer};
 pub use clboss::ClbossReport;
 pub use fee_cycle::tuning;
@@ -39,13 +43,15 @@ pub use reports::{
 };
 pub use rule_book::{RuleBook, RuleCheck, Tested};
 pub use settings::{SettingChange, SettingRow, Settings};
+pub use statements::{BooksReport, ChannelBooks, CostSpans, DayReport, estimates_sat, sats};
 pub use suggestions::SuggestionReport;
 pub use sync::SyncReport;
 
 use crate::domain::{Chain, ChannelId, Clock, Flow, GraphPeer, Identity, Msat, NodeView, PeerId, Time};
 use crate::fees::{Memory, Plan};
 use crate::ledger::Ledger;
-pub use crate::ledger::{LedgerCheck, MoveRow, MoveState, PolicyChange, PolicyChangeKind, TagRow};
+pub use crate::ledger::{LedgerCheck, MoveRow, MoveState, PolicyChange, PolicyChangeKind, TagRow, Transfer};
+use crate::node::books::{Books, NoBooks};
 use crate::node::neighbours::{Alone, Neighbours};
 use crate::node::{Node, Rebalancer};
 use crate::options::Options;
@@ -57,6 +63,7 @@ pub struct Ops {
     /// `None`: this node has nobody who moves liquidity.
     rebalancer: Option<Arc<dyn Rebalancer>>,
     neighbours: Arc<dyn Neighbours>,
+    books: Arc<dyn Books>,
     ledger: Ledger,
     clock: Arc<dyn Clock>,
     settings: Settings,
@@ -67,6 +74,8 @@ pub struct Ops {
     reading: Mutex<()>,
     /// Held from reading the peers' policies to keeping what becomes of them. Nobody who holds it waits for the turn.
     policing: Mutex<()>,
+    /// Held while the node's books are read.
+    booking: Mutex<()>,
     /// When the next policy expires.
     expiry: watch::Sender<Option<Time>>,
     seen: Seen,
@@ -117,6 +126,8 @@ struct Sights {
     routes: routes::Asked,
     /// When the balances were last noted.
     holdings_noted: Option<Time>,
+    /// What the last reading of the books brought.
+    books: BooksSight,
     /// The node's list of forwards has been read to its end.
     caught_up: bool,
     /// Up to when, now or in an earlier life: what came to the node's list while it was read is for the next time.
@@ -155,15 +166,16 @@ impl Ops {
         clock: Arc<dyn Clock>,
         settings: Settings,
     ) -> Ops {
-        let (turn, reading, policing) = (Mutex::new(()), Mutex::new(()), Mutex::new(()));
+        let (turn, reading, policing, booking) = (Mutex::new(()), Mutex::new(()), Mutex::new(()), Mutex::new(()));
         let (jobs, expiry, seen) = (Jobs::default(), watch::Sender::new(None), Seen::default());
-        let neighbours = Arc::new(Alone);
+        let (neighbours, books) = (Arc::new(Alone), Arc::new(NoBooks));
         let rebalancer = None;
         Ops {
             identity,
             node,
             rebalancer,
             neighbours,
+            books,
             ledger,
             clock,
             settings,
@@ -171,9 +183,16 @@ impl Ops {
             turn,
             reading,
             policing,
+            booking,
             expiry,
             seen,
         }
+    }
+
+    /// The same with the node's own books.
+    #[must_use]
+    pub fn with_books(self, books: Arc<dyn Books>) -> Ops {
+        Ops { books, ..self }
     }
 
     /// The same with the plugins that run beside us on the node.

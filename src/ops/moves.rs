@@ -3,8 +3,9 @@
 use anyhow::Context;
 
 use super::Ops;
+use crate::accounts::CostKind;
 use crate::domain::{Job, MoveFailure, Msat, Tally, Time};
-use crate::ledger::{MoveEnd, MoveRow};
+use crate::ledger::{Estimate, MoveEnd, MoveRow};
 use crate::node::{NodeError, Rebalancer};
 use crate::options::Options;
 use crate::rebalance::life::{self, Next, Open, Outcome, Seen};
@@ -83,6 +84,7 @@ impl Ops {
     async fn close_move(&self, row: &MoveRow, outcome: Outcome, now: Time) -> anyhow::Result<()> {
         let Outcome { moved, spent, failure } = outcome;
         self.ledger.close_move(row.id, &MoveEnd { at: now, moved, spent, failure }).await?;
+        self.estimate_move(row, spent, now).await?;
         match failure {
             None => tracing::info!("{}: done for {spent}", name(row)),
             Some(why) => tracing::info!("{}: {why}; {} came across for {spent}", name(row), moved.sat_floor()),
@@ -91,6 +93,16 @@ impl Ops {
             tracing::error!("{}: it cost {spent}, and {} was reserved", name(row), row.new.reserved);
         }
         Ok(())
+    }
+
+    /// A node without a record of coins will never tell what a move has cost the channel that was drained: then what we know of it stands in
+    /// the channel's books.
+    async fn estimate_move(&self, row: &MoveRow, spent: Msat, at: Time) -> anyhow::Result<()> {
+        if self.books_sight().records != Some(false) || spent == Msat::ZERO {
+            return Ok(());
+        }
+        let (channel, which) = (row.new.from, format!("move/{}", row.id));
+        self.ledger.record_estimates(&[Estimate { channel, kind: CostKind::Rebalance, which, msat: spent, at }]).await
     }
 
     async fn next(
@@ -186,6 +198,7 @@ impl Ops {
                 Ok(None) => {}
                 Ok(Some((moved, spent))) => {
                     let more = self.ledger.late_cost(row.id, now, moved, spent).await?;
+                    self.estimate_move(&row, spent, end.at).await?;
                     tracing::info!("{}: {} came across after all, for {more} more", name(&row), moved.sat_floor());
                 }
                 Err(error) => tracing::warn!("{}: whether it came through late is not known: {error}", name(&row)),

@@ -2,20 +2,28 @@
 
 mod analyze;
 mod args;
+mod books_shape;
+mod capacity_report;
 mod clboss_status;
+mod cleanup_closed;
 mod clear_reservations;
 mod config;
+mod dashboard;
 mod error;
 mod fee_debug;
+mod history;
 mod ignore;
 mod ignored;
 mod policy;
 mod policy_file;
 mod policy_shape;
+mod profitability;
 mod rebalance;
 mod rebalance_debug;
 mod remanage;
+mod report;
 mod set_fee;
+mod snapshots;
 mod status;
 mod test_channel;
 mod unignore;
@@ -57,6 +65,13 @@ pub const COMMANDS: &[Command] = &[
     ignored::COMMAND,
     clboss_status::COMMAND,
     remanage::COMMAND,
+    dashboard::COMMAND,
+    report::COMMAND,
+    history::COMMAND,
+    profitability::COMMAND,
+    capacity_report::COMMAND,
+    snapshots::COMMAND,
+    cleanup_closed::COMMAND,
 ];
 
 /// One row of the table.

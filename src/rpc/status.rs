@@ -9,8 +9,8 @@ use super::{Absent, Answer, Args, Command, date, rounded};
 use crate::domain::Msat;
 use crate::flow::daily_decay;
 use crate::ops::{
-    ChannelReport, FeeReport, Job, JobReport, LedgerCheck, MoveRow, MoveState, Ops, Settings, StatusReport,
-    below_target,
+    BooksSight, ChannelReport, FeeReport, Job, JobReport, LedgerCheck, MoveRow, MoveState, Ops, Reconciliation,
+    Settings, StatusReport, below_target,
 };
 use crate::options::Options;
 
@@ -57,6 +57,13 @@ pub(super) const COMMAND: Command = Command {
             "`forwards`, `settled`, `fees_msat`, `sum_of_accounts_msat` (must be 0) and `problems[]` as of `last_check`; \
              `created_index` and `updated_index`: how far the node's list of forwards has been read.",
         ),
+        (
+            "books",
+            "`sum_of_accounts_msat` (must be 0), `read_at` (when the node's own books were last read), `records_coins` and `bookkeeper` \
+             (whether the node has them; `null`: not asked yet), `accounts_waiting` (that the bookkeeper is to be asked about), `last_reconciliation` \
+             (when and for which `day` our books and the bookkeeper's were compared, and how many amounts), `differences[]` of that day \
+             (`channel`, `what`, `ours_msat`, `theirs_msat`, `reason`), `unclear[]` (transactions whose fees make no sense yet) and `errors[]`.",
+        ),
         ("backfill", "Only while starting: how far the first reading has come, and what the plugin waits for."),
         ("breakers[]", "Groups of calls to the node: `group`, `state`, `last_error`, `retry_in_seconds`."),
     ],
@@ -82,6 +89,8 @@ async fn run(ops: Arc<Ops>, _args: Args) -> Answer {
     let (created, updated) = (report.positions.created, report.positions.updated);
     answer.insert("ledger".to_owned(), ledger(report.check.as_deref(), created, updated));
     answer.insert("breakers".to_owned(), breakers(&report));
+    let (sight, compared, waiting) = ops.books_status().await?;
+    answer.insert("books".to_owned(), books(report.check.as_deref(), (&sight, compared.as_ref()), waiting));
     if !report.caught_up {
         let doing = "reading the node's list of forwards";
         answer.insert("backfill".to_owned(), backfill(created, updated, doing));
@@ -121,6 +130,7 @@ fn frame(status: &str, options: &Options) -> Map<String, Value> {
         "jobs": jobs(&BTreeMap::new()),
         "ledger": ledger(None, 0, 0),
         "breakers": [],
+        "books": books(None, (&BooksSight::default(), None), 0),
     });
     match frame {
         Value::Object(fields) => fields,
@@ -223,6 +233,28 @@ fn ledger(check: Option<&LedgerCheck>, created: u64, updated: u64) -> Value {
         "problems": check.map(|check| check.problems.clone()).unwrap_or_default(),
         "created_index": created,
         "updated_index": updated,
+    })
+}
+
+fn books(
+    check: Option<&LedgerCheck>,
+    (sight, compared): (&BooksSight, Option<&Reconciliation>),
+    waiting: u64,
+) -> Value {
+    let reconciliation = compared.map(|compared| {
+        let day = super::snapshots::date(compared.day);
+        json!({ "at": date(Some(compared.at)), "day": day, "compared": compared.compared })
+    });
+    json!({
+        "sum_of_accounts_msat": check.map(|check| check.sum_of_accounts_msat),
+        "read_at": date(sight.read_at),
+        "records_coins": sight.records,
+        "bookkeeper": sight.bookkeeper,
+        "accounts_waiting": waiting,
+        "last_reconciliation": reconciliation,
+        "differences": compared.map(|compared| json!(compared.differences)).unwrap_or_else(|| json!([])),
+        "unclear": sight.odd,
+        "errors": sight.errors,
     })
 }
 

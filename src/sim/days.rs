@@ -129,13 +129,14 @@ async fn run_day(
             Job::Rebalance => drop(ops.rebalance_cycle().await.with_context(|| format!("rebalance step at {at}"))?),
             Job::Sync => drop(ops.sync().await.with_context(|| format!("sync at {at}"))?),
             Job::Policies => drop(ops.end_policies().await.with_context(|| format!("policies at {at}"))?),
+            Job::Books => ops.book_cycle().await.with_context(|| format!("books at {at}"))?,
         }
         let options = ops.options().borrow().clone();
         let interval = match job {
             Job::Fees => options.fee_interval,
             Job::Flow => options.flow_interval,
             Job::Rebalance => options.rebalance_interval,
-            Job::Sync | Job::Policies => SYNC_SECS,
+            Job::Sync | Job::Policies | Job::Books => SYNC_SECS,
         };
         timers.schedule(job, at, interval);
     }

@@ -2,6 +2,7 @@
 //! nothing of our own plugin.
 
 mod channels;
+mod coins;
 mod commands;
 mod configs;
 mod forwards;

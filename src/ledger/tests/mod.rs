@@ -1,5 +1,6 @@
 //! What the ledger must keep, told as examples and as properties.
 
+mod books;
 mod budget;
 mod channels;
 mod decisions;

@@ -14,6 +14,8 @@ use crate::sim::channel::Stage;
 /// Names and usages.
 pub(super) const BUILTIN: &[(&str, &str)] = &[
     ("batching", "enable"),
+    ("bkpr-listaccountevents", "[account] [payment_id]"),
+    ("bkpr-listincome", "[consolidate_fees] [start_time] [end_time]"),
     ("check", "command_to_check"),
     ("connect", "id [host] [port]"),
     ("deprecations", "enable"),
@@ -21,6 +23,8 @@ pub(super) const BUILTIN: &[(&str, &str)] = &[
     ("feerates", "style"),
     ("getinfo", ""),
     ("help", "[command]"),
+    ("listchainmoves", "[index] [start] [limit]"),
+    ("listchannelmoves", "[index] [start] [limit]"),
     ("listchannels", "[short_channel_id] [source] [destination]"),
     ("listclosedchannels", "[id]"),
     ("listconfigs", "[config]"),
@@ -87,6 +91,9 @@ impl Lightningd {
             "listconfigs" => self.configs().list(params.text("config").as_deref()),
             "feerates" => self.feerates(&params),
             "getinfo" => Ok(self.getinfo()),
+            "listchainmoves" | "listchannelmoves" | "bkpr-listaccountevents" | "bkpr-listincome" => {
+                self.coins(&request.method, &params)
+            }
             name if name.starts_with("sim-") => self.trick(name, &params),
             name => self.ask_market(name, &params),
         }

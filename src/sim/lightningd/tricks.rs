@@ -21,6 +21,8 @@ const LONGEST_SECS: u64 = 315_360_000;
 pub(super) struct Tricks {
     faults: BTreeMap<String, Fault>,
     errands: Vec<Errand>,
+    /// Splices and closes that were confirmed, in their order.
+    pub(super) coins: Vec<super::coins::Coin>,
     pub(super) neighbours: super::neighbours::Neighbours,
 }
 
@@ -149,6 +151,8 @@ impl Lightningd {
     }
 
     pub(super) fn carry_out(&self, errand: &Errand) {
+        let splice = errand.task != Task::Forget;
+        self.tricks().coins.push(super::coins::Coin { channel: errand.channel, splice, at: errand.at });
         let mut market = self.node.market();
         let height = market.height();
         match errand.task {
