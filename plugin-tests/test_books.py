@@ -189,9 +189,10 @@ def test_our_books_and_the_bookkeepers(node, line):
     right.fundwallet(10**7)
     mutual, _ = open_channel(line, middle, right, 1_000_000)
     forced, _ = open_channel(line, middle, left, 1_100_000, push_msat=200_000_000)
+    # Before there is a shorter way.
+    node.make_forwards()
     back, back_scid = open_channel(line, right, left, 2_000_000, push_msat=900_000_000)
     spliced = next(c["channel_id"] for c in node.channels() if c["peer_id"] == right.info["id"] and c["channel_id"] != mutual)
-    node.make_forwards()
 
     to_right = node.channel_scid(spliced)
     from_left = next(

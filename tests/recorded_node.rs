@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use cl_revenue_ops::domain::{
-    Channel, ChannelState, FeePolicy, Feerate, Forward, ForwardKey, ForwardStatus, Graph, Msat, Ppm, Sat, Scid, Side,
-    Time,
+    Channel, ChannelState, Evidence, FeePolicy, Feerate, Forward, ForwardKey, ForwardStatus, Graph, Msat, Ppm, Sat,
+    Scid, Side, Time,
 };
 use cl_revenue_ops::node::{NodeError, NodeEvent, cln_graph, cln_wire};
 use serde_json::{Value, json};
@@ -466,6 +466,7 @@ fn what_the_node_tells_of_channels_and_peers() {
         new: ChannelState::Opening,
         cause: Some("remote".to_owned()),
         at: Some(Time(1_795_243_664_723)),
+        ending: Evidence::NONE,
     };
     assert_eq!(told("channel_state_changed_none_to_CHANNELD_AWAITING_LOCKIN_remote"), expected);
     match told("channel_state_changed_CHANNELD_AWAITING_SPLICE_to_CHANNELD_NORMAL_user") {

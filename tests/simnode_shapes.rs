@@ -176,40 +176,19 @@ fn listings_have_the_recorded_fields() {
     alike([&funds(&recorded("listfunds.json"))], [&funds(&sim.call("listfunds", json!({})))]);
 }
 
-#[test]
-fn the_books_have_the_recorded_fields() {
-    let sim = Sim::start(&["--history-days=2"]);
-    let (spliced, closed) = (sim.channel(1), sim.channel(2));
-    sim.call("sim-splice", json!([spliced["short_channel_id"], 100_000]));
-    sim.call("sim-close", json!([closed["short_channel_id"]]));
-    sim.call("sim-advance", json!([700]));
-    let of_channels = |row: &Value| {
-        ["channel_open", "channel_close"].contains(&row["primary_tag"].as_str().unwrap())
-            && row["account_id"] != "wallet"
-    };
-    for tag in ["channel_open", "channel_close"] {
-        let with = |row: &Value| of_channels(row) && row["primary_tag"] == tag;
-        let theirs = rows(&recorded("listchainmoves.json"), "chainmoves", with);
-        alike(&theirs, &rows(&sim.call("listchainmoves", json!({})), "chainmoves", with));
-    }
-    let all = sim.call("listchainmoves", json!({}))["chainmoves"].as_array().unwrap().clone();
-    let page = sim.call("listchainmoves", json!({"index": "created", "start": all[2]["created_index"], "limit": 2}));
-    assert_eq!(page["chainmoves"], json!(all[2..4]));
-    assert_eq!(sim.call("listchannelmoves", json!({"index": "created", "start": 1})), json!({"channelmoves": []}));
-    for kind in ["chain", "onchain_fee"] {
-        let with = |row: &Value| row["type"] == kind;
-        let theirs = rows(&recorded("bkpr/listaccountevents_all.json"), "events", with);
-        for channel in [&spliced, &closed] {
-            let ours = sim.call("bkpr-listaccountevents", json!({"account": channel["channel_id"]}));
-            alike(&theirs, &rows(&ours, "events", with));
+/// After a splice and a close.
+fn books_are_as_recorded(sim: &Sim, spliced: &Value) {
+    for (method, file, (list, field), kinds) in [
+        ("listchainmoves", "listchainmoves", ("chainmoves", "primary_tag"), ["channel_open", "channel_close"]),
+        ("bkpr-listaccountevents", "bkpr/listaccountevents_all", ("events", "type"), ["chain", "onchain_fee"]),
+        ("bkpr-listincome", "bkpr/listincome", ("income_events", "tag"), ["routed", "onchain_fee"]),
+    ] {
+        let params = if list == "events" { json!([spliced]) } else { json!({}) };
+        let (theirs, ours) = (recorded(&format!("{file}.json")), sim.call(method, params));
+        for kind in kinds {
+            let with = |row: &Value| row[field] == kind && row["account"] != "wallet";
+            alike(&rows(&theirs, list, with), &rows(&ours, list, with));
         }
-    }
-    let nobody = sim.call("bkpr-listaccountevents", json!({"account": "nope"}));
-    assert_eq!(nobody, recorded("bkpr/listaccountevents_error_unknown.json"));
-    for tag in ["routed", "onchain_fee"] {
-        let with = |row: &Value| row["tag"] == tag;
-        let theirs = rows(&recorded("bkpr/listincome.json"), "income_events", with);
-        alike(&theirs, &rows(&sim.call("bkpr-listincome", json!({})), "income_events", with));
     }
 }
 
@@ -246,6 +225,7 @@ fn channels_have_the_recorded_fields_in_every_state() {
     assert_eq!(refused, recorded("setchannel/error_closing_state.json"));
     sim.call("sim-advance", json!([700]));
     alike([&recorded("listclosedchannels.json")], [&sim.call("listclosedchannels", json!({}))]);
+    books_are_as_recorded(&sim, &spliced["channel_id"]);
     assert_eq!(sim.call("listpeerchannels", json!(["nonsense"])), recorded("listpeerchannels_unknown.json"));
 }
 

@@ -1,6 +1,6 @@
 //! Double entry: every amount goes from one account to another, once per key, so that all accounts together are always 0. Transfers
-//! are never changed; the one exception is the daily posting of a channel's routing fees, which grows with the forwards that it
-//! sums up (each of those counts once, by its own key).
+//! are never changed, with two exceptions: the daily posting of a channel's routing fees grows with the forwards that it sums up (each of
+//! those counts once, by its own key), and a cost is what the bookkeeper said last ([`super::costs`]).
 
 use sqlx::SqliteConnection;
 
