@@ -89,15 +89,24 @@ pub fn plan(i: &PlanInputs) -> Plan {
     Plan { at: i.now, bids }
 }
 
-/// Msat a day that would leave by each peer's channels at the fee in force, if there were balance for all of it. Peers whose payers
-/// could hardly be watched are left out: of them nothing has been learned.
-pub fn wanted(i: &PlanInputs) -> Vec<(PeerId, f64)> {
+/// What is wanted of one peer's channels, msat a day.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Wanted {
+    /// Would leave at the fee in force, if there were balance for all of it.
+    pub out: f64,
+    /// Comes in by other ways than forwards and our own moves; negative: leaves.
+    pub other: f64,
+}
+
+/// What is wanted of each peer. Peers whose payers could hardly be watched are left out: of them nothing has been learned.
+pub fn wanted(i: &PlanInputs) -> Vec<(PeerId, Wanted)> {
     let of = |planned: &Planned| {
         let outlook = planned.outlook(i);
         let fee = planned.channels.iter().max_by_key(|c| c.capacity)?.ours.ppm.as_f64() + outlook.base;
         let at = |rung: &&(f64, f64)| rung.0 >= fee;
         let rung = outlook.ladder.iter().find(at).or(outlook.ladder.last())?;
-        (outlook.watched >= LEAST_WATCHED_HOURS).then_some((planned.peer, rung.1))
+        (outlook.watched >= LEAST_WATCHED_HOURS)
+            .then_some((planned.peer, Wanted { out: rung.1, other: outlook.inflow }))
     };
     i.peers.iter().filter_map(of).collect()
 }

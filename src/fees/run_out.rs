@@ -36,12 +36,15 @@ pub(super) struct Purse {
     /// Share of the capacity that came since, by forwards.
     #[serde(default)]
     came: f64,
+    /// Share of the capacity that our own moves have brought since, net: no inflow that could be counted on.
+    #[serde(default)]
+    moved: f64,
     /// Shares that came and left by forwards, discounted like `inflow`.
     #[serde(default)]
     brought: f64,
     #[serde(default)]
     left: f64,
-    /// What came by other ways, net: rebalances, payments to us and by us. Discounted like `inflow`.
+    /// What came by other ways, net: other people's rebalances, payments to us and by us. Discounted like `inflow`.
     #[serde(default)]
     other: f64,
     /// The last count: plainly not running out.
@@ -67,6 +70,7 @@ impl Purse {
         if capacity > 0.0 {
             self.out = tidy(self.out + i.observed.out_msat.max(0.0) / capacity);
             self.came = tidy(self.came + i.observed.in_msat.max(0.0) / capacity);
+            self.moved = tidy(self.moved + i.observed.moved_msat / capacity);
         }
         self.payments = tidy(self.payments + i.observed.settled.max(0.0));
         self.msat = (self.msat + i.observed.out_msat.max(0.0)).round();
@@ -90,7 +94,7 @@ impl Purse {
 
     /// The share of what comes in that forwards bring, up to now; none as long as nothing came.
     pub(super) fn forwarded(&self, local_share: f64) -> f64 {
-        let came = self.counted.map_or(0.0, |counted| local_share - counted.share + self.out);
+        let came = self.counted.map_or(0.0, |counted| local_share - counted.share + self.out - self.moved);
         let (inflow, other) = (self.inflow + came.max(0.0), self.other + came - self.came);
         if inflow > 0.0 { 1.0 - (other / inflow).clamp(0.0, 1.0) } else { 0.0 }
     }
@@ -100,15 +104,16 @@ impl Purse {
         let now = Counted { at: i.now, share: tidy(i.local_share()), capacity: i.capacity() };
         let before = self.counted.replace(now);
         let (out, by_forwards) = (std::mem::take(&mut self.out), std::mem::take(&mut self.came));
+        let moved = std::mem::take(&mut self.moved);
         self.ample = false;
         let Some(before) = before.filter(|b| b.capacity == now.capacity && b.at < now.at) else { return false };
         let hours = now.at.hours_since(before.at);
         let kept = 0.5_f64.powf(hours / 24.0 / INFLOW_HALF_LIFE_DAYS);
-        let came = (now.share - before.share + out).max(0.0);
+        let came = (now.share - before.share + out - moved).max(0.0);
         self.inflow = tidy(kept * self.inflow + came);
         self.brought = tidy(kept * self.brought + by_forwards);
         self.left = tidy(kept * self.left + out);
-        self.other = tidy(kept * self.other + now.share - before.share + out - by_forwards);
+        self.other = tidy(kept * self.other + now.share - before.share + out - by_forwards - moved);
         self.inflow_hours = tidy(kept * self.inflow_hours + hours);
         (self.payments, self.msat) = (tidy(kept * self.payments), (kept * self.msat).round());
         self.ample = now.share >= AMPLE && now.share >= before.share - STEADY;

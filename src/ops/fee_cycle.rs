@@ -13,7 +13,7 @@ use crate::domain::units::to_u64_rounded;
 use crate::domain::{Channel, ChannelId, NodeView, PeerId, Policy, Ppm, Time};
 use crate::fees::{self, Action, Bid, FeeDecision, FeeInputs, Market, Memory, Observed, Reason, Tuning, Updates};
 use crate::flow::traffic::traffic_index;
-use crate::ledger::{ChangeCount, Demand, FeeRow, MemoryRow, Reputation};
+use crate::ledger::{ChangeCount, Demand, FeeRow, MemoryRow, MoveRow, Reputation};
 use crate::options::Options;
 
 /// Amounts of the newest forwards from which it is told how much of the demand a balance could carry.
@@ -197,6 +197,7 @@ impl Ops {
             let mut span: HashMap<PeerId, Observed> =
                 peers.into_iter().map(|peer| (peer, Observed { from, to, ..Observed::default() })).collect();
             add_demand(&mut span, &demand, &peer_of, &reputations);
+            add_moves(&mut span, &self.ledger.closed_moves(from).await?);
             observed.extend(span);
         }
         Ok(observed)
@@ -266,6 +267,20 @@ fn add_demand(
         seen.events += weight * (row.settled + row.starved) as f64;
         seen.settled += row.settled as f64;
         seen.out_msat += row.out_msat as f64;
+    }
+}
+
+/// What has come across by moves that were closed within the span; what one that is under way has brought is told when it is over.
+fn add_moves(span: &mut HashMap<PeerId, Observed>, moves: &[MoveRow]) {
+    for row in moves {
+        let Some(end) = row.ended else { continue };
+        let ends =
+            [(row.new.to_peer, end.moved.as_f64()), (row.new.from_peer, -end.moved.as_f64() - end.spent.as_f64())];
+        for (peer, msat) in ends {
+            if let Some(seen) = span.get_mut(&peer).filter(|seen| seen.from < end.at && end.at <= seen.to) {
+                seen.moved_msat += msat;
+            }
+        }
     }
 }
 

@@ -26,6 +26,9 @@ const PAST_DAYS: f64 = 30.0;
 /// A channel of ours that has not sent anything yet is new for so long.
 const NEWCOMER_DAYS: f64 = 14.0;
 const BUDGET_HOURS: f64 = 24.0;
+/// Where a channel is priced so that its balance lasts, more of it is sold at a lower price: with payers as they are found, a satoshi
+/// more earns about this part of the price.
+const SOLD: f64 = 0.6;
 /// An order that was just given may not show at once.
 const FIRST_SIGN_SECS: i64 = 60;
 
@@ -272,7 +275,7 @@ impl Ops {
         let planned: Vec<Planned> = by_peer.into_iter().zip(policies.iter().map(|p| &**p)).map(planned).collect();
         let tuning = super::fee_cycle::tuning(options);
         let inputs = PlanInputs { now: view.now, peers: &planned, market: &market, tuning: &tuning };
-        let wanted: HashMap<PeerId, f64> = fees::wanted(&inputs).into_iter().collect();
+        let wanted: HashMap<PeerId, fees::Wanted> = fees::wanted(&inputs).into_iter().collect();
         let reputations = match options.enable_reputation {
             true => self.ledger.reputations().await?,
             false => HashMap::new(),
@@ -280,7 +283,9 @@ impl Ops {
         let facts = |planned: &Planned| {
             let reputation =
                 reputations.get(&planned.peer).map(|r: &Reputation| Share::clamped(super::fee_cycle::success_score(r)));
-            (planned.peer, PeerFacts { wanted_per_day: wanted.get(&planned.peer).copied(), reputation })
+            let wanted = wanted.get(&planned.peer);
+            let other_per_day = wanted.map_or(0.0, |wanted| wanted.other);
+            (planned.peer, PeerFacts { wanted_per_day: wanted.map(|wanted| wanted.out), other_per_day, reputation })
         };
         Ok(planned.iter().map(facts).collect())
     }
@@ -442,6 +447,7 @@ fn tuning(options: &Options) -> Tuning {
         min_amount: Sat(options.rebalance_min_amount),
         max_amount: Sat(options.rebalance_max_amount),
         max_part: Sat(options.sling_chunk_size_sats),
+        sold: Share::clamped(SOLD),
         fee_buffer: Ppm(options.inbound_fee_estimate_ppm),
         kelly: options.enable_kelly.then(|| Share::clamped(options.kelly_fraction)),
         hive_tolerance: msat(options.hive_rebalance_tolerance),

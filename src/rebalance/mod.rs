@@ -71,6 +71,8 @@ pub struct PeerFacts {
     /// Msat a day that would leave by its channels at the fee in force, if there were balance for all of it; `None`: nothing has been
     /// learned.
     pub wanted_per_day: Option<f64>,
+    /// Msat a day that come in by other ways than forwards and moves; negative: that leave.
+    pub other_per_day: f64,
     /// How often payments that it brought got through; `None`: it is not to be weighed.
     pub reputation: Option<Share>,
 }
@@ -104,6 +106,8 @@ pub struct Tuning {
     pub max_amount: Sat,
     /// Larger moves are made in parts.
     pub max_part: Sat,
+    /// Of the price, what a satoshi earns that is added: more balance is sold by asking less.
+    pub sold: Share,
     /// What the network takes beside the last peer's fee, where nothing better is known.
     pub fee_buffer: Ppm,
     /// Fraction of the Kelly size; `None`: moves are as large as is best.

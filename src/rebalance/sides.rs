@@ -132,7 +132,9 @@ fn side<'a>(
         return Err(Reason::NoDemand);
     }
     let fee = channel.ours.ppm.as_f64() + channel.ours.base.as_f64() * 1e6 / sizes.mean();
-    let ramp = Ramp::new(&need, fee, i.spendable(&channel.peer), most, toward);
+    // What is taken from where it would have been sold anyway loses the whole price.
+    let earned = if toward > 0.0 { fee * i.tuning.sold.get() } else { fee };
+    let ramp = Ramp::new(&need, earned, i.spendable(&channel.peer), most, toward);
     Ok(Side { candidate, ramp, local: channel.local.as_f64(), strategic: 0.0 })
 }
 
@@ -140,8 +142,9 @@ fn side<'a>(
 fn wanted(i: &RebalanceInputs, candidate: &Candidate, usual: f64) -> Option<(f64, f64)> {
     let with_peer = || i.channels.iter().filter(|other| other.channel.peer == candidate.channel.peer);
     let flows = || with_peer().filter_map(|other| other.flow);
-    let into: f64 = flows().map(|flow| flow.in_per_day).sum();
-    let learned = i.peers.get(&candidate.channel.peer).and_then(|peer| peer.wanted_per_day);
+    let facts = i.peers.get(&candidate.channel.peer).copied().unwrap_or_default();
+    let into = flows().map(|flow| flow.in_per_day).sum::<f64>() + facts.other_per_day.max(0.0);
+    let learned = facts.wanted_per_day;
     if candidate.newcomer {
         return Some((learned.unwrap_or(0.0).max(NEWCOMER * usual), into));
     }

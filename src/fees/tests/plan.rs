@@ -28,6 +28,6 @@ fn what_is_wanted_is_told_of_peers_that_were_watched() {
     // Half an hour each: an event every two hours, of 50,000 sat.
     s.observed.events = 0.25;
     let s = s.after(48 * 20);
-    let [(who, msat)] = wanted(&s)[..] else { panic!("{:?}", wanted(&s)) };
+    let [(who, Wanted { out: msat, .. })] = wanted(&s)[..] else { panic!("{:?}", wanted(&s)) };
     assert!(who == peer() && (3e8..1.2e9).contains(&msat), "{msat} msat a day, not about 12 x 50,000 sat");
 }

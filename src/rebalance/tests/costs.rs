@@ -50,7 +50,7 @@ fn what_has_been_learned_counts_before_what_was_seen() {
     let mut scene = scene();
     scene.flows[0] = Some(flow(0.0, 0.0));
     assert_eq!(scene.why(1), Reason::NoDemand, "nothing left, because there was nothing to send");
-    scene.peers.insert(peer(1), PeerFacts { wanted_per_day: Some(4e8), reputation: None });
+    scene.peers.insert(peer(1), PeerFacts { wanted_per_day: Some(4e8), ..PeerFacts::default() });
     assert_eq!(scene.plan().moves.len(), 1);
 }
 

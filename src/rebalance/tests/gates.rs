@@ -95,7 +95,7 @@ fn kelly_stakes_less_and_reputation_lowers_the_chance() {
     scene.tuning.kelly = Share::new(0.5);
     let less = scene.only();
     assert!(less.order.amount < whole.order.amount && less.reserved <= whole.reserved, "{less}");
-    scene.peers.insert(peer(1), PeerFacts { wanted_per_day: None, reputation: Share::new(0.3) });
+    scene.peers.insert(peer(1), PeerFacts { reputation: Share::new(0.3), ..PeerFacts::default() });
     assert!(matches!(scene.why(1), Reason::Kelly { .. } | Reason::TooSmall { .. }));
     scene.tuning.kelly = None;
     assert!(scene.only().numbers.chance < 0.31 * whole.numbers.chance + 1e-9);

@@ -104,6 +104,7 @@ fn scene_of(channels: Vec<Channel>, flows: Vec<Option<Flow>>) -> Scene {
             min_amount: Sat(50_000),
             max_amount: Sat(5_000_000),
             max_part: Sat(500_000),
+            sold: Share::clamped(1.0),
             fee_buffer: Ppm(100),
             kelly: None,
             hive_tolerance: Msat(50_000),
