@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use cl_revenue_ops::domain::{Channel, ChannelState, PeerId, Ppm, Side};
+use cl_revenue_ops::domain::{Channel, ChannelState, Evidence, PeerId, Ppm, Side};
 use cl_revenue_ops::ledger::{FeeOutcomeKind, TagState};
 use cl_revenue_ops::node::neighbours::{HiveNews, Neighbours, Unmanaged};
 use cl_revenue_ops::node::{NodeError, NodeEvent};
@@ -314,6 +314,7 @@ async fn the_hive_hears_of_openings_and_closings_only() {
         new,
         cause: Some(cause.to_owned()),
         at: None,
+        ending: Evidence::NONE,
     };
     use ChannelState::{AwaitingSplice, Closing, Normal, Opening};
     for (old, new, heard) in [
