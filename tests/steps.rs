@@ -2,6 +2,8 @@
 //! set. Nothing of ours is replaced; a node that misbehaves is the market behind a few switches.
 #![expect(clippy::unwrap_used, reason = "a story whose scene cannot be set is broken")]
 
+#[path = "steps/books.rs"]
+mod books;
 #[path = "steps/mortal.rs"]
 mod mortal;
 #[path = "steps/moved_by_policy.rs"]

@@ -113,9 +113,9 @@ async fn periods(conn: &mut SqliteConnection, check: &mut LedgerCheck) -> anyhow
             COALESCE(SUM(closure_msat), 0), COALESCE(SUM(splice_msat), 0), COALESCE(SUM(rebalance_msat), 0)
         FROM periods WHERE level = ?1 AND (channel = 0) = ?2";
     type Ever = (i64, i64, i64, i64, i64, i64);
-    let node: Ever = sqlx::query_as(EVER).bind(2).bind(true).fetch_one(&mut *conn).await?;
+    let node: Ever = sqlx::query_as(EVER).bind(3).bind(true).fetch_one(&mut *conn).await?;
     for (level, of_node, whose) in
-        [(2, false, "channels over all time"), (1, true, "node's spans"), (1, false, "channels' spans")]
+        [(3, false, "channels over all time"), (2, true, "node's spans"), (2, false, "channels' spans")]
     {
         let sums: Ever = sqlx::query_as(EVER).bind(level).bind(of_node).fetch_one(&mut *conn).await?;
         if sums != node {

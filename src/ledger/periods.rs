@@ -1,4 +1,4 @@
-//! Sums by day, by 32 days and over all time, per channel and for the node. They change together with what they are sums of, and are
+//! Sums by day, by 8 and 64 days and over all time, per channel and for the node. They change together with what they are sums of, and are
 //! all that reports read: no report adds up single forwards.
 
 use std::collections::{BTreeMap, HashMap};
@@ -13,8 +13,8 @@ use crate::accounts::{CostKind, Costs, Sums};
 use crate::domain::{ChannelId, Time};
 
 const DAY_MILLIS: i64 = 86_400_000;
-/// Days of a slot of level 1.
-const SPAN: i64 = 32;
+/// A slot of a level holds so many of the one below it; the last level holds all.
+const SPAN: i64 = 8;
 /// The node's own rows.
 const NODE: i64 = 0;
 
@@ -43,12 +43,13 @@ pub struct Window {
     pub channels: HashMap<ChannelId, Sums>,
 }
 
-/// The first day of all slots of a level, and the first of the level above it, that begin in a window.
+/// Of each level the first slot that begins in a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Cut {
-    from_hour: i64,
-    from_day: i64,
-    from_span: i64,
+    hour: i64,
+    day: i64,
+    eight: i64,
+    sixty_four: i64,
 }
 
 impl Changes {
@@ -73,7 +74,8 @@ impl Changes {
     pub(super) async fn write(self, conn: &mut SqliteConnection) -> anyhow::Result<()> {
         let mut slots: BTreeMap<(i64, i64, i64), Change> = BTreeMap::new();
         for ((day, channel), change) in self.0 {
-            for key in [(0, day, channel), (1, day.div_euclid(SPAN), channel), (2, 0, channel)] {
+            let eight = day.div_euclid(SPAN);
+            for key in [(0, day, channel), (1, eight, channel), (2, eight.div_euclid(SPAN), channel), (3, 0, channel)] {
                 let row = slots.entry(key).or_default();
                 row.iter_mut().zip(change).for_each(|(sum, more)| *sum += more);
             }
@@ -111,26 +113,31 @@ pub(super) async fn move_periods(conn: &mut SqliteConnection, from: i64, to: i64
 
 impl Cut {
     fn of(from: Time) -> Cut {
-        let from_hour = from.hour();
-        let from_day = from_hour.div_euclid(24) + i64::from(from_hour.rem_euclid(24) > 0);
-        let from_span = from_day.div_euclid(SPAN) + i64::from(from_day.rem_euclid(SPAN) > 0);
-        Cut { from_hour, from_day, from_span }
+        let next = |slot: i64, size: i64| slot.div_euclid(size) + i64::from(slot.rem_euclid(size) > 0);
+        let hour = from.hour();
+        let day = next(hour, 24);
+        let eight = next(day, SPAN);
+        Cut { hour, day, eight, sixty_four: next(eight, SPAN) }
     }
 }
 
 type Row = (i64, i64, i64, i64, i64, i64, i64, i64, i64, i64, i64);
 
-/// Since the beginning of an hour: whole spans, then the days before the first of them, then the hours before the first of those.
+/// Since the beginning of an hour: the largest slots, then those of each level before the first of the level above, then single hours.
 const SINCE: &str = "SELECT json_array(channel, SUM(in_msat), SUM(out_msat), SUM(in_count), SUM(out_count), SUM(earned_msat),
         SUM(brought_msat), SUM(opening_msat), SUM(closure_msat), SUM(splice_msat), SUM(rebalance_msat)) AS line
     FROM (
         SELECT channel, in_msat, out_msat, in_count, out_count, earned_msat, brought_msat, opening_msat, closure_msat, splice_msat,
             rebalance_msat
-        FROM periods WHERE level = 1 AND slot >= ?3
+        FROM periods WHERE level = 2 AND slot >= ?4
         UNION ALL
         SELECT channel, in_msat, out_msat, in_count, out_count, earned_msat, brought_msat, opening_msat, closure_msat, splice_msat,
             rebalance_msat
-        FROM periods WHERE level = 0 AND slot >= ?2 AND slot < ?3 * 32
+        FROM periods WHERE level = 1 AND slot >= ?3 AND slot < ?4 * 8
+        UNION ALL
+        SELECT channel, in_msat, out_msat, in_count, out_count, earned_msat, brought_msat, opening_msat, closure_msat, splice_msat,
+            rebalance_msat
+        FROM periods WHERE level = 0 AND slot >= ?2 AND slot < ?3 * 8
         UNION ALL
         SELECT iif(n.which, channel, 0), in_msat, out_msat, in_count, out_count, earned_msat, brought_msat, 0, 0, 0, 0
         FROM rollups, (SELECT 0 AS which UNION ALL SELECT 1) AS n WHERE hour >= ?1 AND hour < ?2 * 24)
@@ -144,7 +151,7 @@ const ONE_DAY: &str =
 const EVER: &str =
     "SELECT json_array(channel, in_msat, out_msat, in_count, out_count, earned_msat, brought_msat, opening_msat,
         closure_msat, splice_msat, rebalance_msat) AS line
-    FROM periods WHERE level = 2 AND slot = 0";
+    FROM periods WHERE level = 3 AND slot = 0";
 
 impl Ledger {
     /// Sums since `from` (the hour that it lies in counts whole), or over all time.
@@ -160,13 +167,13 @@ impl Ledger {
             return Ok(window);
         };
         let cut = Cut::of(from);
-        let values = [cut.from_hour, cut.from_day, cut.from_span].map(Cell::Int);
+        let values = [cut.hour, cut.day, cut.eight, cut.sixty_four].map(Cell::Int);
         for row in many::<Row>(&mut *conn, SINCE, &values).await? {
             window.take(&names, row)?;
         }
         for kind in CostKind::ALL {
-            let start = Time(cut.from_hour.saturating_mul(3_600_000));
-            let end = Time(cut.from_day.saturating_mul(DAY_MILLIS));
+            let start = Time(cut.hour.saturating_mul(3_600_000));
+            let end = Time(cut.day.saturating_mul(DAY_MILLIS));
             for (account, msat) in costs_between(&mut *conn, kind, start, end).await? {
                 let Ok(channel) = account.trim_start_matches("channel/").parse() else { continue };
                 window.node.costs.add(kind, unsigned(msat));
@@ -261,9 +268,9 @@ mod tests {
 
     #[test]
     fn a_window_is_cut_into_hours_days_and_spans() {
-        let day = 32 * 600;
+        let day = 64 * 300;
         let cut = |hours: i64| Cut::of(Time(hours * 3_600_000));
-        assert_eq!(cut(day * 24), Cut { from_hour: day * 24, from_day: day, from_span: 600 });
-        assert_eq!(cut(day * 24 + 1), Cut { from_hour: day * 24 + 1, from_day: day + 1, from_span: 601 });
+        assert_eq!(cut(day * 24), Cut { hour: day * 24, day, eight: 2_400, sixty_four: 300 });
+        assert_eq!(cut(day * 24 + 1), Cut { hour: day * 24 + 1, day: day + 1, eight: 2_401, sixty_four: 301 });
     }
 }

@@ -180,38 +180,43 @@ impl Ops {
     }
 
     async fn ask_bookkeeper(&self, now: Time, sight: &mut BooksSight) -> anyhow::Result<()> {
+        // If nobody has to be asked, what was known of the bookkeeper still holds.
+        sight.bookkeeper = self.books_sight().bookkeeper;
         loop {
             let due = self.ledger.to_ask(now, ASKED_AT_ONCE).await?;
             if due.is_empty() {
-                // Nobody had to be asked: what was known of the bookkeeper still holds.
-                sight.bookkeeper = sight.bookkeeper.or(self.books_sight().bookkeeper);
                 return Ok(());
             }
             for channel in due {
-                match self.books.account(channel).await {
-                    Ok(account) => {
-                        sight.bookkeeper = Some(true);
-                        let odd = self.ledger.record_account(now, channel, account.as_ref()).await?;
-                        sight.odd.extend(odd.iter().map(|txid| format!("{txid} of channel {channel}")));
-                        if sight.records == Some(false) {
-                            self.ledger.ask_later(channel, now.plus_hours(READ_AGAIN_HOURS)).await?;
-                        }
-                    }
-                    Err(NodeError::Unsupported { .. }) => {
-                        sight.bookkeeper = Some(false);
-                        return Ok(());
-                    }
-                    Err(error) => {
-                        sight.bookkeeper = sight.bookkeeper.or(self.books_sight().bookkeeper);
-                        sight.errors.push(format!("the bookkeeper's account of channel {channel}: {error}"));
-                        if matches!(error, NodeError::Resting { .. } | NodeError::Unreachable { .. }) {
-                            return Ok(());
-                        }
-                        self.ledger.ask_later(channel, now.plus_hours(RETRY_HOURS)).await?;
-                    }
+                if !self.ask_of(now, channel, sight).await? {
+                    return Ok(());
                 }
             }
         }
+    }
+
+    /// One channel's account; no if there is no use in asking for others now.
+    async fn ask_of(&self, now: Time, channel: ChannelId, sight: &mut BooksSight) -> anyhow::Result<bool> {
+        let account = match self.books.account(channel).await {
+            Ok(account) => account,
+            Err(NodeError::Unsupported { .. }) => {
+                sight.bookkeeper = Some(false);
+                return Ok(false);
+            }
+            Err(error) => {
+                sight.errors.push(format!("the bookkeeper's account of channel {channel}: {error}"));
+                // It may be this account only that it cannot tell: the others have their turn.
+                self.ledger.ask_later(channel, now.plus_hours(RETRY_HOURS)).await?;
+                return Ok(!matches!(error, NodeError::Resting { .. } | NodeError::Unreachable { .. }));
+            }
+        };
+        sight.bookkeeper = Some(true);
+        let odd = self.ledger.record_account(now, channel, account.as_ref()).await?;
+        sight.odd.extend(odd.iter().map(|txid| format!("{txid} of channel {channel}")));
+        if sight.records == Some(false) {
+            self.ledger.ask_later(channel, now.plus_hours(READ_AGAIN_HOURS)).await?;
+        }
+        Ok(true)
     }
 
     /// Whoever opened a channel pays for its opening and for the transaction that ends it.

@@ -39,8 +39,8 @@ CREATE TABLE own_payments (
     PRIMARY KEY (payment, direction, channel, part)
 ) STRICT, WITHOUT ROWID;
 
--- Sums of forwards and costs over days (level 0, by day since 1970), over 32 days (level 1), and over all time (level 2, slot 0), so that
--- no report has to add up more than some dozens of rows per channel. Channel 0 is the node: each fee once.
+-- Sums of forwards and costs over days (level 0, by day since 1970), over 8 days (level 1), 64 days (level 2), and over all time (level 3,
+-- slot 0), so that no report has to add up more than a few dozen rows per channel. Channel 0 is the node: each fee once.
 CREATE TABLE periods (
     level          INTEGER NOT NULL,
     slot           INTEGER NOT NULL,
@@ -64,11 +64,16 @@ INSERT INTO periods
 SELECT 0, slot, 0, SUM(in_msat), SUM(out_msat), SUM(in_count), SUM(out_count), SUM(earned_msat), SUM(brought_msat), 0, 0, 0, 0
 FROM periods GROUP BY slot;
 INSERT INTO periods
-SELECT 1, slot / 32, channel, SUM(in_msat), SUM(out_msat), SUM(in_count), SUM(out_count), SUM(earned_msat), SUM(brought_msat), 0, 0, 0, 0
-FROM periods WHERE level = 0 GROUP BY slot / 32, channel;
+SELECT 1, slot / 8, channel, SUM(in_msat), SUM(out_msat), SUM(in_count), SUM(out_count), SUM(earned_msat), SUM(brought_msat), 0, 0, 0, 0
+FROM periods WHERE level = 0 GROUP BY slot / 8, channel;
 INSERT INTO periods
-SELECT 2, 0, channel, SUM(in_msat), SUM(out_msat), SUM(in_count), SUM(out_count), SUM(earned_msat), SUM(brought_msat), 0, 0, 0, 0
-FROM periods WHERE level = 1 GROUP BY channel;
+SELECT 2, slot / 8, channel, SUM(in_msat), SUM(out_msat), SUM(in_count), SUM(out_count), SUM(earned_msat), SUM(brought_msat), 0, 0, 0, 0
+FROM periods WHERE level = 1 GROUP BY slot / 8, channel;
+INSERT INTO periods
+SELECT 3, 0, channel, SUM(in_msat), SUM(out_msat), SUM(in_count), SUM(out_count), SUM(earned_msat), SUM(brought_msat), 0, 0, 0, 0
+FROM periods WHERE level = 2 GROUP BY channel;
+-- The node's days lie far apart among its channels'.
+CREATE INDEX periods_node ON periods (level, slot) WHERE channel = 0;
 
 -- Costs are looked up by time.
 DROP INDEX transfers_to;

@@ -41,8 +41,8 @@ async fn the_check_notices_every_kind_of_damage() {
         ("UPDATE node_hours SET fees_msat = 7", "the node's hours"),
         ("UPDATE node_hours SET failed = 7", "the node's hour says"),
         ("UPDATE progress SET seen = 1", "were taken in"),
-        ("UPDATE periods SET earned_msat = 7 WHERE level = 1", "spans"),
-        ("UPDATE periods SET earned_msat = 7 WHERE level = 2 AND channel = 0", "the channels' lives say"),
+        ("UPDATE periods SET earned_msat = 7 WHERE level = 2", "spans"),
+        ("UPDATE periods SET earned_msat = 7 WHERE level = 3 AND channel = 0", "the channels' lives say"),
         ("DELETE FROM periods", "the channels' lives say"),
     ] {
         let ledger = noted().await;
