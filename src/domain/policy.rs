@@ -165,6 +165,9 @@ pub struct Limits {
     pub multiplier_max: Option<f64>,
 }
 
+/// The member that says why a rate stays although a rule wants another one.
+pub const ROLLBACK: &str = "rollback";
+
 /// One source's word on one member of a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ruling {

@@ -3,7 +3,7 @@
 
 use super::memory::Asked;
 use super::{Action, FeeDecision, FeeInputs, Memory, Reason, blocks, tidy};
-use crate::domain::Ppm;
+use crate::domain::{Ppm, ROLLBACK};
 
 /// The rate as it stands in the rule, also outside the limits, written once.
 pub(super) fn exact(i: &FeeInputs, fee: Ppm) -> FeeDecision {
@@ -34,6 +34,10 @@ fn waiting(i: &FeeInputs) -> Memory {
 
 /// As users call it.
 fn strategy(i: &FeeInputs) -> String {
-    let ruling = i.policy.trail.iter().rev().find(|ruling| ruling.member == "strategy");
-    ruling.map_or_else(|| "static".to_owned(), |ruling| ruling.value.clone())
+    let said = |member: &str| i.policy.trail.iter().rev().find(|ruling| ruling.member == member);
+    let name = said("strategy").map_or("static", |ruling| &ruling.value);
+    match said(ROLLBACK) {
+        None => name.to_owned(),
+        Some(why) => format!("{name}; {}", why.value),
+    }
 }

@@ -12,6 +12,9 @@ use crate::node::NodeError;
 use crate::node::neighbours::Unmanaged;
 use crate::options::Options;
 
+/// Name of the note of peers that are ignored no longer.
+const UNIGNORED: &str = "clboss_unignored";
+
 /// CLBoss's words for what it manages.
 pub(super) const FEES: &str = "lnfee";
 pub(super) const BALANCE: &str = "balance";
@@ -29,6 +32,8 @@ pub(super) struct ClbossSight {
     problem: Option<String>,
     /// Peers that were ignored, and are no longer.
     pub(super) unignored: BTreeSet<PeerId>,
+    /// The same as the ledger has them.
+    noted: BTreeSet<PeerId>,
 }
 
 /// What `revenue-clboss-status` tells.
@@ -192,7 +197,11 @@ impl Ops {
         if options.dry_run || !options.clboss_enabled {
             return;
         }
-        for peer in self.seen.change(|seen| std::mem::take(&mut seen.clboss.unignored)) {
+        let waiting = self.seen.change(|seen| std::mem::take(&mut seen.clboss.unignored));
+        if waiting.is_empty() {
+            return;
+        }
+        for peer in waiting {
             if let Err(error) = self.end_ignore(peer).await {
                 tracing::warn!(
                     "CLBoss goes on leaving the balance of {peer} alone for now, revenue-remanage gives it back: {error:#}"
@@ -200,6 +209,29 @@ impl Ops {
                 self.seen.change(|seen| seen.clboss.unignored.insert(peer));
             }
         }
+        if let Err(error) = self.note_unignored().await {
+            tracing::warn!("{error:#}");
+        }
+    }
+
+    /// Whom CLBoss has still to be told of is known after a restart as well.
+    pub(super) async fn note_unignored(&self) -> anyhow::Result<()> {
+        let (waiting, noted) = self.seen.read(|seen| (seen.clboss.unignored.clone(), seen.clboss.noted.clone()));
+        if waiting != noted {
+            self.ledger.save_note(self.clock.now(), UNIGNORED, &serde_json::to_string(&waiting)?).await?;
+            self.seen.change(|seen| seen.clboss.noted = waiting);
+        }
+        Ok(())
+    }
+
+    pub(super) async fn recall_unignored(&self) -> anyhow::Result<()> {
+        let Some(text) = self.ledger.note(UNIGNORED).await? else { return Ok(()) };
+        let waiting: BTreeSet<PeerId> = serde_json::from_str(&text).context("reading who is ignored no longer")?;
+        self.seen.change(|seen| {
+            seen.clboss.noted.clone_from(&waiting);
+            seen.clboss.unignored.extend(waiting);
+        });
+        Ok(())
     }
 
     async fn end_ignore(&self, peer: PeerId) -> anyhow::Result<()> {

@@ -99,10 +99,11 @@ impl Ops {
     async fn scene(&self, now: Time, options: Arc<Options>, rules: Rules) -> anyhow::Result<Scene> {
         let view = self.look(now).await?;
         self.settle_unheard(&view).await.context("finding out what came of earlier orders")?;
-        if !options.dry_run {
-            self.judge_trials(&view).await?;
-        }
+        self.note_rates(&view).await?;
         let rules = self.ruled(rules, &view, &options).await?;
+        if !options.dry_run {
+            self.judge_trials(&view, &rules).await?;
+        }
         let memories = self.memories().await?;
         // None of these waits for another: on a large node each takes a while.
         let ((market, vegas), observed, flows, changes) = tokio::try_join!(

@@ -114,6 +114,8 @@ struct Sights {
     costs: HashMap<ChannelId, Option<Msat>>,
     /// Changes on trial, once they have been read.
     trials: Option<trials::Trials>,
+    /// Rates as they were last seen, once they have been read.
+    rates: Option<trials::Rates>,
     /// What channels were told besides their rate, in this life.
     terms_told: publish::Told,
     /// What we have of CLBoss and what it could not be told.

@@ -181,7 +181,7 @@ impl Ops {
     pub async fn load_policies(&self) -> anyhow::Result<()> {
         let policies = self.policies().await.context("reading the peers' policies")?;
         self.note_expiry(&policies);
-        Ok(())
+        self.recall_unignored().await
     }
 
     /// All policies that are in the ledger.
@@ -325,6 +325,7 @@ impl Ops {
             seen.unapplied.extend(changes.iter().map(|change| change.policy.peer));
         });
         self.note_expiry(&policies);
+        self.note_unignored().await?;
         self.reclaim(&changes).await
     }
 
@@ -388,12 +389,16 @@ impl Ops {
         Ok(policies)
     }
 
-    /// The peer's own policy, if it has one, and what follows for its channels.
+    /// The peer's own policy, if it has one, and what follows for its channels, the rule file as it spoke in the last step; where rules
+    /// differ, for those that the controller prices, or the largest.
     pub async fn policy_of(&self, peer: PeerId) -> anyhow::Result<(Option<PeerPolicy>, Policy)> {
         let (now, policies) = (self.clock.now(), self.policies().await?);
         let own = peer::live(policies.get(&peer), now).cloned();
-        let rules = Rules::new(policies, &self.settings.now(), now);
-        Ok((own, rules.of_peer(&peer).into_owned()))
+        let rules = Rules::new(policies, &self.settings.now(), now).with(self.last_rulings());
+        let view = self.last_view();
+        let channels: Vec<&Channel> =
+            view.iter().flat_map(|view| &view.channels).filter(|c| c.peer == peer && c.routes()).collect();
+        Ok((own, if channels.is_empty() { rules.of_peer(&peer) } else { rules.of_all(&channels) }.into_owned()))
     }
 
     /// What follows for one channel from all sources, the rule file as it spoke in the last step.

@@ -10,7 +10,7 @@ use super::rule_book::RuleBook;
 use super::{Flows, Ops};
 use crate::domain::{
     Activity, Chain, Channel, ChannelId, Costs, Facts, Graph, GraphPeer, Msat, NodeFacts, NodeView, PeerId, Policy,
-    Ppm, Pricing, RebalanceMode, Ruling, Side, Source, Terms, TheirTerms, Time, Week,
+    Ppm, Pricing, ROLLBACK, RebalanceMode, Ruling, Side, Source, Terms, TheirTerms, Time, Week,
 };
 use crate::ledger::Moved;
 use crate::policy::rollback::Trial;
@@ -230,15 +230,16 @@ fn activity(moved: Moved) -> Activity {
     }
 }
 
-/// What the rule wants once more after it was taken back is not done: the rate before it stays.
+/// What the rule wants once more after it was taken back is not done: the rate before it stays, however small the difference.
 fn keep_back(wanted: &mut Wanted, policy: &mut Policy, resolution: &Resolution, trial: Option<(&Trial, Time)>) {
     let (Some((trial, now)), Some(ppm), Some(_)) = (trial, wanted.ppm, policy.rollback) else { return };
-    let Some(kept) = trial.keeps(ppm, now).filter(|kept| resolution.rollback.allows(i64::from(kept.0))) else { return };
-    wanted.ppm = Some(i64::from(kept.0));
-    policy.terms.ppm = Some(kept);
+    let Some(kept) = trial.keeps(ppm, now).map(|kept| resolution.rollback.within(i64::from(kept.0))) else { return };
+    let Ok(rate) = u32::try_from(kept) else { return };
+    (wanted.ppm, wanted.min_delta) = (Some(kept), None);
+    policy.terms.ppm = Some(Ppm(rate));
     let source = policy.trail.iter().rev().find(|ruling| ruling.member == "strategy").map(|r| r.source.clone());
     let value = trial.in_words().unwrap_or_default();
-    policy.trail.push(Ruling { source: source.unwrap_or(Source::Default), member: "rollback".to_owned(), value });
+    policy.trail.push(Ruling { source: source.unwrap_or(Source::Default), member: ROLLBACK.to_owned(), value });
 }
 
 /// What the rules want, as a policy that changes only what is worth it.

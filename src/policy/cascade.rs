@@ -6,7 +6,6 @@ use serde::Serialize;
 
 use super::bounds::{self, Held as HeldBack};
 use super::matcher::Verdict;
-use super::matchers::Origin;
 use super::params::{Held, Params};
 use super::rollback;
 use super::rules::{DEFAULT, Rule, RuleFile, path_of};
@@ -174,6 +173,11 @@ impl RuleFile {
         to.section = found.section.map(|section| format!("{section} (from {path})"));
         (to.line, to.strategy) = (found.line, found.strategy);
         to.held_back = found.held_back;
+        to.rollback = Rollback {
+            enabled: found.rollback.enabled.or(to.rollback.enabled),
+            threshold: found.rollback.threshold.or(to.rollback.threshold),
+            ..found.rollback
+        };
         Ok(())
     }
 }
@@ -302,12 +306,10 @@ impl Resolution {
         Some(Policy { pricing, terms, limits, rollback, trail, ..Policy::default() })
     }
 
-    /// Strategies that find a rate are on trial unless their section says no; a rate that somebody has written down is what he wants, unless
-    /// the section says that it is on trial.
+    /// Whoever writes rules gets what is written, unless the section says that it is on trial.
     fn rollback_threshold(&self) -> Option<f64> {
-        let name = self.strategy.as_deref()?;
-        let finds = name != "hive" && Strategy::find(name).is_some_and(|known| known.origin == Origin::Ours);
-        self.rollback.enabled.unwrap_or(finds).then(|| self.rollback.threshold.unwrap_or(rollback::USUAL_THRESHOLD))
+        let wanted = self.rollback.enabled == Some(true);
+        wanted.then(|| self.rollback.threshold.unwrap_or(rollback::USUAL_THRESHOLD))
     }
 
     /// Which section gave each member last, in the order of the sections.

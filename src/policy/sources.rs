@@ -1,7 +1,7 @@
 //! Where the sources of a policy meet: what each channel may do, and who said so.
 
 use super::peer::{PeerPolicy, Strategy};
-use crate::domain::{Policy, Ppm, Pricing, Ruling, Source, Terms};
+use crate::domain::{Policy, Ppm, Pricing, ROLLBACK, Ruling, Source, Terms};
 
 /// A channel's policy from its sources: the peer's own policy is stronger than what the rules say (`None`: no rule speaks), and these
 /// are stronger than the default. `hive_fee` is what peers with the strategy `hive` are charged.
@@ -27,7 +27,7 @@ pub fn resolve(peer: Option<&PeerPolicy>, rules: Option<Policy>, hive_fee: Ppm) 
                 policy.terms = Terms::default();
             }
             rule(&mut policy, "strategy", strategy.name().to_owned());
-            policy.trail.retain(|ruling| ruling.member != "fee_ppm");
+            policy.trail.retain(|ruling| ruling.member != "fee_ppm" && ruling.member != ROLLBACK);
             if let Some(fee) = policy.terms.ppm {
                 rule(&mut policy, "fee_ppm", fee.0.to_string());
             }

@@ -30,15 +30,18 @@ pub struct Rollback {
     pub enabled: Option<bool>,
     /// Share of revenue that must be lost.
     pub threshold: Option<f64>,
-    /// Bounds that are named anywhere: no rate beyond them is gone back to.
+    /// Bounds that are named anywhere, in whatever order.
     #[serde(skip)]
     pub bounds: (Option<i64>, Option<i64>),
 }
 
 impl Rollback {
-    /// May this rate be gone back to?
-    pub fn allows(&self, ppm: i64) -> bool {
-        self.bounds.0.is_none_or(|min| min <= ppm) && self.bounds.1.is_none_or(|max| ppm <= max)
+    /// The rate that is gone back to: the old one, within the bounds.
+    pub fn within(&self, ppm: i64) -> i64 {
+        match self.bounds {
+            (Some(a), Some(b)) => ppm.clamp(a.min(b), a.max(b)),
+            (least, most) => ppm.max(least.unwrap_or(ppm)).min(most.unwrap_or(i64::MAX)),
+        }
     }
 }
 

@@ -306,7 +306,7 @@ pub const PARAMETERS: &[Parameter] = &[
         Switch,
         Section,
         "true",
-        "Whether a change of the fee rate that costs revenue is taken back; if not given, with our own strategies only",
+        "Whether a change of the fee rate that costs revenue is taken back; no if not given",
     ),
     own(
         "rollback_threshold",
@@ -351,6 +351,10 @@ impl Strategy {
         match parameter.for_whom {
             Readers => learns || self.reads.contains(&parameter.key),
             Terms => self.sets_terms,
+            // Whoever sets no rate, or leaves it to the controller, which goes back by itself, has nothing to take back.
+            Section if parameter.key.contains("rollback") => {
+                self.sets_terms && !["revenue_max", "dynamic"].contains(&self.name)
+            }
             Section => true,
             Nobody => false,
         }
