@@ -84,6 +84,11 @@ def test_an_ignored_peer_is_left_alone_by_clboss_as_well(node, clboss):
     wait_for(lambda: tags() == {"balance", "lnfee"}, 10, "CLBoss to be told")
     node.rpc.call("revenue-unignore", [peer])
     wait_for(lambda: tags() == {"lnfee"}, 10, "CLBoss to be told")
+    for ending in [("delete", peer), ("set", peer, "dynamic"), ("untag", peer, "ignored")]:
+        node.rpc.call("revenue-ignore", [peer])
+        wait_for(lambda: tags() == {"balance", "lnfee"}, 10, "CLBoss to be told")
+        policy(node, *ending)
+        wait_for(lambda: tags() == {"lnfee"}, 10, f"CLBoss to be told after {ending[0]}")
 
 
 @simulated

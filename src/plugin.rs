@@ -21,7 +21,7 @@ use crate::live::{self, Backoff, Event, Inbox, Pace};
 use crate::node::cln::CoreLightning;
 use crate::node::guard::{Guarded, Patience};
 use crate::node::sling::Sling;
-use crate::node::{Node, Rebalancer};
+use crate::node::{Node, Rebalancer, at_home};
 use crate::ops::{Ops, Settings};
 use crate::options::{self, Layers, Options, TABLE};
 use crate::rpc::{self, RpcError, Stage};
@@ -165,7 +165,7 @@ where
         }
     }
     let settings = Settings::new(Layers { config, ..Layers::default() })?;
-    let path = at_home(&settings.now().db_path, std::env::home_dir())?;
+    let path = ledger_path(&settings.now().db_path)?;
     crate::ledger::peek(&path)?;
     let scale = time_scale(std::env::var(TIME_SCALE).ok().as_deref(), &network)?;
     let clock: Arc<dyn Clock> = match scale {
@@ -284,17 +284,11 @@ fn written(value: Given) -> String {
     }
 }
 
-/// `~` at the beginning is the home directory.
-fn at_home(path: &str, home: Option<PathBuf>) -> anyhow::Result<PathBuf> {
-    match (path.strip_prefix('~'), home) {
-        (None, _) => Ok(PathBuf::from(path)),
-        (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with('/') => {
-            Ok(home.join(rest.trim_start_matches('/')))
-        }
-        (Some(_), _) => {
-            bail!("option 'revenue-ops-db-path': the home directory in '{path}' is not known; give the whole path")
-        }
-    }
+/// Where the ledger is.
+fn ledger_path(given: &str) -> anyhow::Result<PathBuf> {
+    at_home(given, std::env::home_dir()).with_context(|| {
+        format!("option 'revenue-ops-db-path': the home directory in '{given}' is not known; give the whole path")
+    })
 }
 
 /// How many times as fast as usual time passes.
@@ -312,21 +306,6 @@ fn time_scale(given: Option<&str>, network: &str) -> anyhow::Result<Option<TimeS
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_home_directory_is_filled_in() {
-        let home = || Some(PathBuf::from("/home/op"));
-        let cases = [
-            ("~/.lightning/revenue_ops.db", home(), Some("/home/op/.lightning/revenue_ops.db")),
-            ("/var/lib/r.db", None, Some("/var/lib/r.db")),
-            ("ledger.db", home(), Some("ledger.db")),
-            ("~other/r.db", home(), None),
-            ("~/r.db", None, None),
-        ];
-        for (path, home, expected) in cases {
-            assert_eq!(at_home(path, home).ok(), expected.map(PathBuf::from), "{path}");
-        }
-    }
 
     #[test]
     fn time_is_scaled_on_test_networks_only() {

@@ -227,33 +227,46 @@ impl Together {
     }
 }
 
+impl OurTerms {
+    fn of(channel: &Channel) -> OurTerms {
+        // Core Lightning keeps the largest payment below the capacity by a reserve.
+        let most = channel.bounds.reserve.map(|reserve| channel.capacity.saturating_sub(reserve));
+        OurTerms {
+            base: channel.ours.base,
+            ppm: channel.ours.ppm,
+            htlc_min: channel.ours.htlc_min,
+            htlc_max: channel.ours.htlc_max,
+            most_pending: channel.bounds.most_pending.into_iter().chain(most).min(),
+            ..OurTerms::default()
+        }
+    }
+}
+
 impl Facts {
     /// What a channel tells of itself; `None` until it has a short channel id. What others know (the graph, the ledger, the operator) is
     /// still to be added, and what it shares by [`NodeFacts::gather`].
     pub fn of(channel: &Channel) -> Option<Facts> {
-        let (ours, theirs) = (channel.ours, channel.theirs);
+        let (capacity, local) = (channel.capacity.sat_floor(), channel.local.sat_floor());
         Some(Facts {
             scid: channel.scid?,
             peer: channel.peer,
             alias: None,
-            capacity: channel.capacity.sat_floor(),
-            local: channel.local.sat_floor(),
-            remote: channel.capacity.saturating_sub(channel.local).sat_floor(),
+            capacity,
+            local,
+            remote: Sat(capacity.0.saturating_sub(local.0)),
             opened_by_us: channel.opener.map(|opener| opener == Side::Local),
             private: channel.private,
-            active: channel.connected && channel.routes(),
+            active: channel.is_active(),
             in_graph: true,
             pending: channel.htlcs_in.saturating_add(channel.htlcs_out),
-            next_expiry: None,
-            reserve: None,
-            ours: OurTerms {
-                base: ours.base,
-                ppm: ours.ppm,
-                htlc_min: ours.htlc_min,
-                htlc_max: ours.htlc_max,
-                ..OurTerms::default()
-            },
-            theirs: theirs.map(|theirs| TheirTerms { base: theirs.base, ppm: theirs.ppm, ..TheirTerms::default() }),
+            next_expiry: channel.bounds.next_expiry,
+            reserve: channel.bounds.reserve.map(Msat::sat_floor),
+            ours: OurTerms::of(channel),
+            theirs: channel.theirs.map(|theirs| TheirTerms {
+                base: theirs.base,
+                ppm: theirs.ppm,
+                ..TheirTerms::default()
+            }),
             peer_in_graph: Graph::Unread,
             shared: Shared::default(),
             activity: BTreeMap::new(),

@@ -15,6 +15,8 @@ pub struct Policy {
     pub terms: Terms,
     pub rebalance: RebalanceMode,
     pub limits: Limits,
+    /// A change of the rate that costs more than this share of the revenue is taken back; `None`: none is.
+    pub rollback: Option<f64>,
     pub tags: BTreeSet<String>,
     /// Which source decided each member, in the order in which they spoke.
     pub trail: Vec<Ruling>,
@@ -34,6 +36,7 @@ static CONTROLLER: Policy = Policy {
     },
     rebalance: RebalanceMode::Enabled,
     limits: Limits { min: None, max: None, max_step: None, multiplier_min: None, multiplier_max: None },
+    rollback: None,
     tags: BTreeSet::new(),
     trail: Vec::new(),
 };
@@ -201,6 +204,20 @@ impl RebalanceMode {
 }
 
 impl Limits {
+    /// What both allow; `None` if nothing is left.
+    pub fn both(&self, other: &Limits) -> Option<Limits> {
+        let both = Limits {
+            min: self.min.max(other.min),
+            max: self.max.into_iter().chain(other.max).min(),
+            max_step: self.max_step.into_iter().chain(other.max_step).min(),
+            multiplier_min: self.multiplier_min.into_iter().chain(other.multiplier_min).reduce(f64::max),
+            multiplier_max: self.multiplier_max.into_iter().chain(other.multiplier_max).reduce(f64::min),
+        };
+        let ordered = both.min.zip(both.max).is_none_or(|(min, max)| min <= max)
+            && both.multiplier_min.zip(both.multiplier_max).is_none_or(|(min, max)| min <= max);
+        ordered.then_some(both)
+    }
+
     pub fn is_none(&self) -> bool {
         *self == Limits::default()
     }

@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, Row as _, SqlSafeStr as _};
 use super::bulk::{Bulk, Cell};
 use super::many::many;
 use super::{ChangeCount, FeeOutcomeKind, FeeRow, Ledger, MemoryRow, channel_id, channels, peer_id};
-use crate::domain::{ChannelId, Ppm, Time};
+use crate::domain::{ChannelId, PeerId, Ppm, Time};
 
 // What did not change is not written: a quiet node leaves its disk in peace.
 const MEMORIES: Bulk = Bulk {
@@ -146,13 +146,27 @@ impl Ledger {
     /// The last decision of each channel.
     pub async fn last_decisions(&self) -> anyhow::Result<HashMap<ChannelId, FeeRow>> {
         let mut reader = self.reader().await?;
-        let rows = sqlx::query(
-            "SELECT channel AS id, channel_id, decisions.peer, at, old, new, outcome, manual, urgent, summary, why
+        let rows: Vec<Line> = many(
+            reader.conn(),
+            "SELECT json_array(hex(channel_id), hex(decisions.peer), at, old, new, outcome, manual, urgent, summary, why) AS line
              FROM decisions JOIN channels ON channels.id = channel",
+            &[],
         )
-        .fetch_all(reader.conn())
         .await?;
-        rows.iter().map(fee_row).map(|row| row.map(|(_, row)| (row.channel, row))).collect()
+        rows.into_iter().map(|line| decision(line).map(|row| (row.channel, row))).collect()
+    }
+
+    /// The last decision on one channel; `None`: there was none yet.
+    pub async fn last_decision(&self, channel: ChannelId) -> anyhow::Result<Option<FeeRow>> {
+        let mut reader = self.reader().await?;
+        let row = sqlx::query(
+            "SELECT channel AS id, channel_id, decisions.peer, at, old, new, outcome, manual, urgent, summary, why
+             FROM channels JOIN decisions ON channels.id = channel WHERE channel_id = ?",
+        )
+        .bind(channel.0.to_vec())
+        .fetch_optional(reader.conn())
+        .await?;
+        row.map(|row| fee_row(&row).map(|(_, row)| row)).transpose()
     }
 
     /// The newest changes (set, dry or failed), newest first, with their row ids.
@@ -186,6 +200,23 @@ fn cells(id: i64, row: &FeeRow) -> [Cell<'_>; 10] {
         Cell::Text(&row.summary),
         Cell::Text(&row.why),
     ]
+}
+
+type Line = (ChannelId, PeerId, Time, u32, u32, i64, u8, u8, String, String);
+
+fn decision((channel, peer, at, old, new, code, manual, urgent, summary, why): Line) -> anyhow::Result<FeeRow> {
+    Ok(FeeRow {
+        channel,
+        peer,
+        at,
+        old: Ppm(old),
+        new: Ppm(new),
+        outcome: outcome(code)?,
+        manual: manual != 0,
+        urgent: urgent != 0,
+        summary,
+        why,
+    })
 }
 
 fn fee_row(row: &SqliteRow) -> anyhow::Result<(i64, FeeRow)> {

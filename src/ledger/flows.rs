@@ -60,24 +60,25 @@ impl Ledger {
     /// What every channel moved and earned in the last so many seconds, by whole hours: the one in which they begin counts whole.
     pub async fn moved(&self, now: Time, secs: i64) -> anyhow::Result<HashMap<ChannelId, Moved>> {
         let mut reader = self.reader().await?;
-        let rows: Vec<(i64, i64, i64, i64, i64, i64)> = many(
+        let rows: Vec<(i64, i64, i64, i64, i64, i64, i64)> = many(
             reader.conn(),
-            "SELECT json_array(channel, in_msat, out_msat, in_count, out_count, earned_msat) AS line
+            "SELECT json_array(channel, in_msat, out_msat, in_count, out_count, earned_msat, brought_msat) AS line
              FROM (SELECT channel, SUM(in_msat) AS in_msat, SUM(out_msat) AS out_msat, SUM(in_count) AS in_count,
-                       SUM(out_count) AS out_count, SUM(earned_msat) AS earned_msat
+                       SUM(out_count) AS out_count, SUM(earned_msat) AS earned_msat, SUM(brought_msat) AS brought_msat
                    FROM rollups WHERE hour >= ?1 AND hour <= ?2 GROUP BY channel)",
             &[Cell::Int(now.plus_secs(-secs).hour()), Cell::Int(now.hour())],
         )
         .await?;
         let names = channels::names(reader.conn()).await?;
         let mut moved = HashMap::with_capacity(rows.len());
-        for (id, in_msat, out_msat, in_count, out_count, earned_msat) in rows {
+        for (id, in_msat, out_msat, in_count, out_count, earned_msat, brought_msat) in rows {
             let of = moved.entry(channels::named(&names, id)?.0).or_insert_with(Moved::default);
             of.in_msat += unsigned(in_msat);
             of.out_msat += unsigned(out_msat);
             of.in_count += unsigned(in_count);
             of.out_count += unsigned(out_count);
             of.earned_msat += unsigned(earned_msat);
+            of.brought_msat += unsigned(brought_msat);
         }
         Ok(moved)
     }

@@ -23,6 +23,7 @@ mod rebalances;
 mod reputation;
 mod rollups;
 mod transfers;
+mod trials;
 
 #[cfg(test)]
 mod tests;
@@ -104,6 +105,8 @@ pub struct Moved {
     pub out_count: u64,
     /// Fees of forwards out by the channel.
     pub earned_msat: u64,
+    /// Fees of forwards that came in by it.
+    pub brought_msat: u64,
 }
 
 /// Demand for one channel from one other, within a span of time.

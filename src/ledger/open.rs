@@ -24,6 +24,7 @@ const APPLICATION_ID: i32 = 0x636c_524f;
 pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "ledger", include_str!("migrations/0001_ledger.sql")),
     (2, "rebalances", include_str!("migrations/0002_rebalances.sql")),
+    (4, "trials", include_str!("migrations/0004_trials.sql")),
 ];
 
 const MAGIC: &[u8] = b"SQLite format 3\0";

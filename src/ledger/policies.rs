@@ -6,7 +6,7 @@ use anyhow::Context as _;
 
 use super::bulk::{Bulk, Cell};
 use super::many::many;
-use super::{Ledger, channels, unsigned};
+use super::{Ledger, Moved, channels};
 use crate::domain::{ChannelId, PeerId, Time};
 use crate::policy::peer::PeerPolicy;
 
@@ -26,14 +26,10 @@ pub enum PolicyChangeKind {
     Expired,
 }
 
-/// What one channel moved and earned in some days.
+/// How one channel has done in some days.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Earnings {
-    pub in_msat: u64,
-    pub out_msat: u64,
-    pub forwards: u64,
-    pub earned_msat: u64,
-    pub brought_msat: u64,
+    pub moved: Moved,
     /// Ever.
     pub last_forward: Option<Time>,
     /// When the channel was first seen in the node's list.
@@ -100,33 +96,21 @@ impl Ledger {
         Ok(rows.into_iter().map(Time).collect())
     }
 
-    /// What every channel moved and earned since then.
-    pub async fn earnings(&self, since: Time) -> anyhow::Result<HashMap<ChannelId, Earnings>> {
-        type Line = (i64, i64, i64, i64, i64, i64, Option<Time>, Option<Time>);
+    /// How every channel that we know has done in the last so many seconds.
+    pub async fn earnings(&self, now: Time, secs: i64) -> anyhow::Result<HashMap<ChannelId, Earnings>> {
+        let mut moved = self.moved(now, secs).await?;
         let mut reader = self.reader().await?;
-        let rows: Vec<Line> = many(
+        let rows: Vec<(i64, Option<Time>, Option<Time>)> = many(
             reader.conn(),
-            "SELECT json_array(channels.id, COALESCE(i, 0), COALESCE(o, 0), COALESCE(n, 0), COALESCE(e, 0),
-                        COALESCE(b, 0), last_forward, noted_at) AS line
-             FROM channels LEFT JOIN totals ON totals.channel = channels.id LEFT JOIN
-                 (SELECT channel, SUM(in_msat) AS i, SUM(out_msat) AS o, SUM(in_count + out_count) AS n,
-                      SUM(earned_msat) AS e, SUM(brought_msat) AS b FROM rollups WHERE hour >= ? GROUP BY channel) AS sums
-             ON sums.channel = channels.id",
-            &[Cell::Int(since.hour())],
+            "SELECT json_array(channels.id, last_forward, noted_at) AS line
+             FROM channels LEFT JOIN totals ON totals.channel = channels.id",
+            &[],
         )
         .await?;
         let names = channels::names(reader.conn()).await?;
-        let earnings = |(id, i, o, n, e, b, last_forward, noted_at): Line| {
-            let sums = Earnings {
-                in_msat: unsigned(i),
-                out_msat: unsigned(o),
-                forwards: unsigned(n),
-                earned_msat: unsigned(e),
-                brought_msat: unsigned(b),
-                last_forward,
-                noted_at,
-            };
-            Ok((channels::named(&names, id)?.0, sums))
+        let earnings = |(id, last_forward, noted_at): (i64, Option<Time>, Option<Time>)| {
+            let channel = channels::named(&names, id)?.0;
+            Ok((channel, Earnings { moved: moved.remove(&channel).unwrap_or_default(), last_forward, noted_at }))
         };
         rows.into_iter().map(earnings).collect()
     }

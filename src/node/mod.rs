@@ -8,12 +8,15 @@ pub mod cln_graph;
 mod cln_row;
 pub mod cln_wire;
 pub mod guard;
+mod home;
 pub mod neighbours;
 pub mod rule_text;
 pub mod sling;
 pub mod sling_wire;
 
 use async_trait::async_trait;
+
+pub use home::at_home;
 
 use crate::domain::{
     Booked, Chain, Channel, ChannelId, ChannelName, ChannelState, Feerate, Forward, ForwardIndex, GraphPeer, Identity,

@@ -30,14 +30,6 @@ pub fn stamp(path: &Path) -> Stamp {
     Some((file.len(), changed.as_nanos()))
 }
 
-/// A path as operators write it: `~` is the home directory.
-pub fn from_home(path: &str) -> PathBuf {
-    match (path.strip_prefix("~/"), std::env::home_dir()) {
-        (Some(rest), Some(home)) => home.join(rest),
-        _ => PathBuf::from(path),
-    }
-}
-
 /// A path as it stands in a rule file: relative ones start from the folder of that file.
 pub fn beside(rules: &Path, named: &str) -> PathBuf {
     rules.parent().unwrap_or(Path::new("")).join(named)

@@ -58,16 +58,11 @@ impl Ops {
         check_limits(ppm, force, &options)?;
         let view = self.look(now).await?;
         self.settle_unheard(&view).await?;
-        let peer = self.peer_by_name(&view, channel).await?;
+        let (peer, named) = self.named(&view, channel).await?;
         let (_, channels) = view.priced_by_peer().into_iter().find(|(id, _)| *id == peer).ok_or_else(|| {
             OrderError::Caller(format!("channel '{channel}' does not route now; its fee cannot be set"))
         })?;
         let rules = self.ruled(Rules::new(self.policies().await?, &options, now), &view, &options).await?;
-        let named = channel.parse::<PeerId>().is_err().then_some(self.channel_by_name(&view, channel));
-        let named = match named {
-            Some(asked) => Some(asked.await?),
-            None => None,
-        };
         // Rules may treat channels with one peer each in its own way: those that are priced with the one that is named follow it.
         let groups = rules.groups(&channels);
         let of_named = |group: &[&Channel]| named.is_none_or(|id| group.iter().any(|channel| channel.channel_id == id));
@@ -98,14 +93,14 @@ impl Ops {
         })
     }
 
-    /// The peer of a channel that an operator named in any of the ways that the node understands.
-    async fn peer_by_name(&self, view: &NodeView, name: &str) -> Result<PeerId, OrderError> {
+    /// Whom an operator named, in any of the ways that the node understands: a peer with all its channels, or one channel.
+    async fn named(&self, view: &NodeView, name: &str) -> Result<(PeerId, Option<ChannelId>), OrderError> {
         if let Ok(peer) = name.parse::<PeerId>() {
-            return Ok(peer);
+            return Ok((peer, None));
         }
         let id = self.channel_by_name(view, name).await?;
         let channel = view.channels.iter().find(|channel| channel.channel_id == id);
-        Ok(channel.ok_or_else(|| unknown(name))?.peer)
+        Ok((channel.ok_or_else(|| unknown(name))?.peer, Some(id)))
     }
 
     /// A channel by its scid, an earlier scid, its alias or its channel id.

@@ -27,6 +27,8 @@ pub(super) struct ClbossSight {
     settled: HashSet<(PeerId, &'static str)>,
     /// What CLBoss could not be told.
     problem: Option<String>,
+    /// Peers that were ignored, and are no longer.
+    pub(super) unignored: BTreeSet<PeerId>,
 }
 
 /// What `revenue-clboss-status` tells.
@@ -185,13 +187,22 @@ impl Ops {
         Ok(taken.into_iter().map(|row| row.tag).collect())
     }
 
-    /// Gives back what only an ignore had taken, as far as CLBoss can be told now.
-    pub(super) async fn end_ignore(&self, peer: PeerId) -> anyhow::Result<()> {
-        let _turn = self.turn.lock().await;
-        let options = self.settings.now();
+    /// Gives back what only an ignore had taken, whatever ended it; whom CLBoss could not be told of waits for the next step.
+    pub(super) async fn end_ignores(&self, options: &Options) {
         if options.dry_run || !options.clboss_enabled {
-            return Ok(());
+            return;
         }
+        for peer in self.seen.change(|seen| std::mem::take(&mut seen.clboss.unignored)) {
+            if let Err(error) = self.end_ignore(peer).await {
+                tracing::warn!(
+                    "CLBoss goes on leaving the balance of {peer} alone for now, revenue-remanage gives it back: {error:#}"
+                );
+                self.seen.change(|seen| seen.clboss.unignored.insert(peer));
+            }
+        }
+    }
+
+    async fn end_ignore(&self, peer: PeerId) -> anyhow::Result<()> {
         let rows = self.tag_rows().await?;
         let row = rows.get(&(peer, BALANCE.to_owned())).filter(|row| row.state == TagState::Taken).cloned();
         let Some(row) = row else { return Ok(()) };

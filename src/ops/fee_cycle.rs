@@ -90,19 +90,24 @@ impl Ops {
         // Before anything is done it is written down: whoever stops us in between finds the order, and not a fee of nobody's.
         self.record_fees(now, scene.memories, memories, &orders.rows).await.context("recording the decisions")?;
         self.take_from_clboss(now, &scene.options, claims).await;
+        self.end_ignores(&scene.options).await;
         self.carry_out(&mut orders, &scene.options).await?;
+        self.begin_trials(&scene.view, &scene.rules, &orders.rows).await?;
         Ok(orders.outcomes())
     }
 
     async fn scene(&self, now: Time, options: Arc<Options>, rules: Rules) -> anyhow::Result<Scene> {
         let view = self.look(now).await?;
         self.settle_unheard(&view).await.context("finding out what came of earlier orders")?;
+        if !options.dry_run {
+            self.judge_trials(&view).await?;
+        }
         let rules = self.ruled(rules, &view, &options).await?;
         let memories = self.memories().await?;
         // None of these waits for another: on a large node each takes a while.
         let ((market, vegas), observed, flows, changes) = tokio::try_join!(
             self.market(&view, &options),
-            self.observe(&view, &memories, options.enable_reputation),
+            self.observe(&view, &memories, (&rules, options.enable_reputation)),
             self.flows(),
             self.ledger.changes_since(now.plus_hours(-BUDGET_HOURS), now, options.dry_run),
         )?;
@@ -167,13 +172,16 @@ impl Ops {
         &self,
         view: &NodeView,
         memories: &HashMap<PeerId, Memory>,
-        weigh: bool,
+        (rules, weigh): (&Rules, bool),
     ) -> anyhow::Result<HashMap<PeerId, Observed>> {
         // Reading and looking take time, in which payers come whom the ledger does not know yet.
         // A time that is still to come, after a clock was set back, says nothing.
         let read_until = self.read_until().await?.filter(|until| *until <= view.now);
         let known = read_until.map(|until| until.plus_secs(-UNSETTLED_SECS));
-        let peer_of: HashMap<ChannelId, PeerId> = view.channels.iter().map(|c| (c.channel_id, c.peer)).collect();
+        // What a rule prices beside the controller answers to another price, and says nothing of this one.
+        let apart = rules.priced_apart(view);
+        let counts = view.channels.iter().filter(|channel| !apart.contains(&channel.channel_id));
+        let peer_of: HashMap<ChannelId, PeerId> = counts.map(|c| (c.channel_id, c.peer)).collect();
         let reputations = if weigh { self.ledger.reputations().await? } else { HashMap::new() };
         // Nearly always all peers were priced at the same moment, so that this is one query.
         let mut spans: BTreeMap<(Time, Time), Vec<PeerId>> = BTreeMap::new();

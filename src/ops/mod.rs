@@ -19,6 +19,7 @@ mod rulings;
 mod settings;
 mod suggestions;
 mod sync;
+mod trials;
 mod vegas;
 
 use std::collections::{BTreeSet, HashMap};
@@ -102,6 +103,8 @@ struct Sights {
     graph: HashMap<PeerId, (Time, Arc<GraphPeer>)>,
     /// What openings cost; `None`: the node has no record of it.
     costs: HashMap<ChannelId, Option<Msat>>,
+    /// Changes on trial, once they have been read.
+    trials: Option<trials::Trials>,
     /// What channels were told besides their rate, in this life.
     terms_told: publish::Told,
     /// What we have of CLBoss and what it could not be told.

@@ -2,7 +2,7 @@
 //! the sources of a channel's policy meet.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -10,7 +10,7 @@ use anyhow::Context;
 use super::clboss::{BALANCE, FEES};
 use super::rulings::Rulings;
 use super::{FeeOutcome, Ops, OrderError};
-use crate::domain::{Channel, NodeView, PeerId, Policy, Ppm, Pricing, Terms, Time};
+use crate::domain::{Channel, ChannelId, NodeView, PeerId, Policy, Ppm, Pricing, Terms, Time};
 use crate::ledger::{PolicyChange, PolicyChangeKind};
 use crate::options::Options;
 use crate::policy;
@@ -98,7 +98,7 @@ impl Rules {
     }
 
     /// The channels with one peer by what may be done with them. Those that the controller prices have one fee, and come first;
-    /// rules may treat any of the others in its own way.
+    /// rules may treat any of the others in its own way. Where nothing lies within the limits of all, those of the largest hold.
     pub(super) fn groups<'a>(&self, channels: &[&'a Channel]) -> Vec<(Cow<'_, Policy>, Vec<&'a Channel>)> {
         if matches!(*self.sections, Rulings::None) {
             return vec![(self.of_all(channels), channels.to_vec())];
@@ -113,12 +113,31 @@ impl Rules {
                 false => (other.pricing, other.terms) == (policy.pricing, policy.terms),
             };
             match groups.iter_mut().find(same) {
-                Some((_, group)) => group.push(channel),
+                Some((held, group)) => {
+                    group.push(channel);
+                    // One fee for all of them lies within the limits of each, as far as there is such a fee.
+                    let both = held.limits.both(&policy.limits).filter(|_| held.is_controlled());
+                    if let Some(limits) = both.filter(|limits| *limits != held.limits) {
+                        held.to_mut().limits = limits;
+                    }
+                }
                 None => groups.push((policy, vec![channel])),
             }
         }
         groups.sort_by_key(|(policy, _)| !policy.is_controlled());
         groups
+    }
+
+    /// Channels that have another price than the first group of their peer, whom the controller learns of.
+    pub(super) fn priced_apart(&self, view: &NodeView) -> HashSet<ChannelId> {
+        if matches!(*self.sections, Rulings::None) {
+            return HashSet::new();
+        }
+        let others = |channels: Vec<&Channel>| {
+            let groups = self.groups(&channels).into_iter().skip(1);
+            groups.flat_map(|(_, group)| group.into_iter().map(|c| c.channel_id)).collect::<Vec<_>>()
+        };
+        view.priced_by_peer().into_iter().flat_map(|(_, channels)| others(channels)).collect()
     }
 
     pub(super) fn of_peer(&self, peer: &PeerId) -> Cow<'_, Policy> {
@@ -215,15 +234,7 @@ impl Ops {
 
     /// Undoes that; no if the peer was not ignored.
     pub async fn unignore_peer(&self, peer: PeerId) -> Result<bool, OrderError> {
-        let done = self.change_policy(peer, Wish::Unignore).await?;
-        if !done.unchanged
-            && let Err(error) = self.end_ignore(peer).await
-        {
-            tracing::warn!(
-                "CLBoss goes on leaving the balance of {peer} alone, revenue-remanage gives it back: {error:#}"
-            );
-        }
-        Ok(!done.unchanged)
+        Ok(!self.change_policy(peer, Wish::Unignore).await?.unchanged)
     }
 
     /// Changes many, all of them or none; an error names the entry, counted from 1.
@@ -301,7 +312,15 @@ impl Ops {
             }
         }
         let policies = Arc::new(policies);
+        let is_ignored = |all: &HashMap<PeerId, PeerPolicy>, peer| all.get(peer).is_some_and(PeerPolicy::is_ignored);
         self.seen.change(|seen| {
+            for PolicyChange { policy: PeerPolicy { peer, .. }, .. } in &changes {
+                let was_ignored = seen.policies.as_ref().is_some_and(|before| is_ignored(before, peer));
+                match is_ignored(&policies, peer) {
+                    true => seen.clboss.unignored.remove(peer),
+                    false => was_ignored && seen.clboss.unignored.insert(*peer),
+                };
+            }
             seen.policies = Some(policies.clone());
             seen.unapplied.extend(changes.iter().map(|change| change.policy.peer));
         });

@@ -166,7 +166,7 @@ impl Ops {
         let now = self.now();
         let view = self.last_view().unwrap_or_else(|| Arc::new(NodeView { now, channels: Vec::new(), feerate: None }));
         let id = self.channel_by_name(&view, name).await?;
-        let row = self.ledger.last_decisions().await?.remove(&id).ok_or_else(|| {
+        let row = self.ledger.last_decision(id).await?.ok_or_else(|| {
             OrderError::Caller(format!(
                 "no fee has been decided for '{name}' yet; revenue-fee-debug lists those that have"
             ))

@@ -14,6 +14,7 @@ use super::policies::Rules;
 use super::rulings::Rulings;
 use super::{Ops, OrderError};
 use crate::domain::{Channel, Facts, NodeView, Policy, Ppm, Time};
+use crate::node::at_home;
 use crate::node::rule_text::{self, Stamp, beside};
 use crate::options::Options;
 use crate::policy::{self, Capabilities, Finding, Resolution, RuleFile, Severity, has_errors};
@@ -153,20 +154,14 @@ impl Ops {
             ))
         })?;
         let book = self.rule_book(now, &options).await?;
-        let rules = self.explained(&view, &book, id).await?;
-        let rulings = Arc::new(self.rulings(&view, &book, Ppm(options.hive_fee_ppm)).await?);
-        let rules_of_all = Rules::new(self.policies().await?, &options, now).with(rulings);
+        let (rulings, rules) = self.rulings_of(&view, &book, Ppm(options.hive_fee_ppm), Some(id)).await?;
+        let rules_of_all = Rules::new(self.policies().await?, &options, now).with(Arc::new(rulings));
         let policy = rules_of_all.of(channel).into_owned();
         Ok(Tested { channel: channel.clone(), rules, policy, warnings: book.warnings() })
     }
 
-    /// The rule file as it was read last.
-    pub fn rules_in_force(&self) -> Option<Arc<RuleBook>> {
-        self.last_rules()
-    }
-
-    /// What was read last; nothing is read.
-    pub(super) fn last_rules(&self) -> Option<Arc<RuleBook>> {
+    /// The rule file as it was read last; nothing is read now.
+    pub fn last_rules(&self) -> Option<Arc<RuleBook>> {
         self.seen.read(|seen| seen.rules.clone())
     }
 
@@ -271,5 +266,6 @@ fn of_whole(name: &str, what: String) -> Finding {
 
 fn configured(options: &Options) -> Option<PathBuf> {
     let path = options.policy_file.trim();
-    (path != NO_FILE).then(|| rule_text::from_home(path))
+    // What cannot be found from home is looked for as it stands, and told as not found.
+    (path != NO_FILE).then(|| at_home(path, std::env::home_dir()).unwrap_or_else(|| PathBuf::from(path)))
 }

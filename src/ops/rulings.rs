@@ -9,11 +9,12 @@ use anyhow::Context;
 use super::rule_book::RuleBook;
 use super::{Flows, Ops};
 use crate::domain::{
-    Activity, Chain, Channel, ChannelId, Costs, Facts, Graph, GraphPeer, Msat, NodeFacts, NodeView, OurTerms, PeerId,
-    Policy, Ppm, Pricing, RebalanceMode, Ruling, Sat, Shared, Side, Source, Terms, TheirTerms, Time, Week,
+    Activity, Chain, Channel, ChannelId, Costs, Facts, Graph, GraphPeer, Msat, NodeFacts, NodeView, PeerId, Policy,
+    Ppm, Pricing, RebalanceMode, Ruling, Side, Source, Terms, TheirTerms, Time, Week,
 };
 use crate::ledger::Moved;
-use crate::policy::{Capabilities, Needs, Outcome, Resolution, changes};
+use crate::policy::rollback::Trial;
+use crate::policy::{Capabilities, Needs, Outcome, Resolution, Wanted, changes};
 
 /// A peer's place in the graph is asked for again after so many hours.
 const GRAPH_SERVES_HOURS: f64 = 6.0;
@@ -66,34 +67,35 @@ struct Surroundings {
 impl Ops {
     /// The word of the rule file on all channels that route.
     pub(super) async fn rulings(&self, view: &NodeView, book: &RuleBook, hive_fee: Ppm) -> anyhow::Result<Rulings> {
-        let Some(file) = &book.file else {
-            return Ok(if book.path.is_some() { Rulings::Unknown } else { Rulings::None });
-        };
-        let channels: Vec<&Channel> = view.channels.iter().filter(|channel| channel.routes()).collect();
-        let (around, facts) = self.gather(view, &channels, file.periods(), file.needs()).await?;
-        let mut policies = HashMap::with_capacity(facts.len());
-        for (channel, facts) in channels.iter().zip(&facts) {
-            let policy = match around.is_blind(file.needs(), channel) {
-                true => Some(left_alone("passive", Source::Blind)),
-                false => word(&file.resolve(facts, &around.node), facts, hive_fee),
-            };
-            policies.extend(policy.map(|policy| (channel.channel_id, policy)));
-        }
-        Ok(Rulings::By(policies))
+        Ok(self.rulings_of(view, book, hive_fee, None).await?.0)
     }
 
-    /// How the rule file comes to its word on one channel, section by section.
-    pub(super) async fn explained(
+    /// The same, and how the rule file comes to its word on one of them, section by section.
+    pub(super) async fn rulings_of(
         &self,
         view: &NodeView,
         book: &RuleBook,
-        id: ChannelId,
-    ) -> anyhow::Result<Option<(Resolution, Facts)>> {
-        let Some(file) = &book.file else { return Ok(None) };
+        hive_fee: Ppm,
+        explain: Option<ChannelId>,
+    ) -> anyhow::Result<(Rulings, Option<(Resolution, Facts)>)> {
+        let Some(file) = &book.file else {
+            return Ok((if book.path.is_some() { Rulings::Unknown } else { Rulings::None }, None));
+        };
         let channels: Vec<&Channel> = view.channels.iter().filter(|channel| channel.routes()).collect();
         let (around, facts) = self.gather(view, &channels, file.periods(), file.needs()).await?;
-        let place = channels.iter().position(|channel| channel.channel_id == id);
-        Ok(place.map(|at| (file.explain(&facts[at], &around.node), facts[at].clone())))
+        let trials = self.trials().await?;
+        let mut policies = HashMap::with_capacity(facts.len());
+        for (channel, facts) in channels.iter().zip(&facts) {
+            let trial = trials.get(&channel.channel_id).map(|trial| (trial, view.now));
+            let policy = match around.is_blind(file.needs(), channel) {
+                true => Some(left_alone("passive", Source::Blind)),
+                false => word(&file.resolve(facts, &around.node), facts, hive_fee, trial),
+            };
+            policies.extend(policy.map(|policy| (channel.channel_id, policy)));
+        }
+        let place = channels.iter().position(|channel| Some(channel.channel_id) == explain);
+        let explained = place.map(|at| (file.explain(&facts[at], &around.node), facts[at].clone()));
+        Ok((Rulings::By(policies), explained))
     }
 
     async fn gather(
@@ -193,38 +195,18 @@ impl Surroundings {
     }
 
     fn facts(&self, channel: &Channel) -> Option<Facts> {
-        let (id, capacity) = (&channel.channel_id, channel.capacity.sat_floor());
-        let local = channel.local.sat_floor();
+        let id = &channel.channel_id;
+        let facts = Facts::of(channel)?;
         let peer = self.graph.get(&channel.peer).and_then(Option::as_ref);
-        let scid = channel.scid?;
+        let disabled = peer.map(|peer| peer.disabled.contains(&facts.scid));
         let activity = |(period, moved): (&i64, &HashMap<ChannelId, Moved>)| {
             (*period, activity(moved.get(id).copied().unwrap_or_default()))
         };
         let week = self.weeks.get(id).copied().unwrap_or_default();
         Some(Facts {
-            scid,
-            peer: channel.peer,
             alias: peer.and_then(|peer| peer.alias.clone()),
-            capacity,
-            local,
-            remote: Sat(capacity.0.saturating_sub(local.0)),
-            opened_by_us: channel.opener.map(|opener| opener == Side::Local),
-            private: channel.private,
-            active: channel.is_active(),
-            in_graph: true,
-            pending: channel.htlcs_in.saturating_add(channel.htlcs_out),
-            next_expiry: channel.bounds.next_expiry,
-            reserve: channel.bounds.reserve.map(Msat::sat_floor),
-            ours: our_terms(channel),
-            theirs: channel.theirs.map(|theirs| TheirTerms {
-                base: theirs.base,
-                ppm: theirs.ppm,
-                inbound_base_msat: 0,
-                inbound_ppm: 0,
-                disabled: peer.map(|peer| peer.disabled.contains(&scid)),
-            }),
+            theirs: facts.theirs.map(|theirs| TheirTerms { disabled, ..theirs }),
             peer_in_graph: peer.map_or(Graph::Unread, |peer| peer.graph),
-            shared: Shared::default(),
             activity: self.moved.iter().map(activity).collect(),
             week: Some(Week {
                 in_sat: week.in_msat / 1000,
@@ -233,11 +215,8 @@ impl Surroundings {
             }),
             flow: self.flows.get(id).map(|(_, flow)| flow.class),
             tags: self.tags.get(&channel.peer).cloned().unwrap_or_default(),
-            costs: Costs {
-                opening: self.costs.get(id).copied().flatten().map(Msat::sat_floor),
-                closing: None,
-                rebalancing: None,
-            },
+            costs: Costs { opening: self.costs.get(id).copied().flatten().map(Msat::sat_floor), ..Costs::default() },
+            ..facts
         })
     }
 }
@@ -251,25 +230,19 @@ fn activity(moved: Moved) -> Activity {
     }
 }
 
-fn our_terms(channel: &Channel) -> OurTerms {
-    // Core Lightning keeps the largest payment below the capacity by a reserve.
-    let most = channel.bounds.reserve.map(|reserve| channel.capacity.saturating_sub(reserve));
-    OurTerms {
-        base: channel.ours.base,
-        ppm: channel.ours.ppm,
-        inbound_base_msat: 0,
-        inbound_ppm: 0,
-        htlc_min: channel.ours.htlc_min,
-        htlc_max: channel.ours.htlc_max,
-        time_lock_delta: None,
-        disabled: false,
-        least_htlc: None,
-        most_pending: channel.bounds.most_pending.into_iter().chain(most).min(),
-    }
+/// What the rule wants once more after it was taken back is not done: the rate before it stays.
+fn keep_back(wanted: &mut Wanted, policy: &mut Policy, resolution: &Resolution, trial: Option<(&Trial, Time)>) {
+    let (Some((trial, now)), Some(ppm), Some(_)) = (trial, wanted.ppm, policy.rollback) else { return };
+    let Some(kept) = trial.keeps(ppm, now).filter(|kept| resolution.rollback.allows(i64::from(kept.0))) else { return };
+    wanted.ppm = Some(i64::from(kept.0));
+    policy.terms.ppm = Some(kept);
+    let source = policy.trail.iter().rev().find(|ruling| ruling.member == "strategy").map(|r| r.source.clone());
+    let value = trial.in_words().unwrap_or_default();
+    policy.trail.push(Ruling { source: source.unwrap_or(Source::Default), member: "rollback".to_owned(), value });
 }
 
 /// What the rules want, as a policy that changes only what is worth it.
-fn word(resolution: &Resolution, facts: &Facts, hive_fee: Ppm) -> Option<Policy> {
+fn word(resolution: &Resolution, facts: &Facts, hive_fee: Ppm, trial: Option<(&Trial, Time)>) -> Option<Policy> {
     let mut policy = resolution.policy()?;
     let mut wanted = match &resolution.outcome {
         Outcome::Wanted(wanted) => *wanted,
@@ -281,6 +254,7 @@ fn word(resolution: &Resolution, facts: &Facts, hive_fee: Ppm) -> Option<Policy>
     if resolution.strategy.as_deref() == Some("hive") && !is_named {
         wanted.ppm = Some(i64::from(hive_fee.0));
     }
+    keep_back(&mut wanted, &mut policy, resolution, trial);
     let update = changes(&facts.ours, facts.active, &wanted, Capabilities::CORE_LIGHTNING);
     let ppm = policy.terms.ppm.is_some();
     match update.terms.map(|terms| terms.terms()) {

@@ -6,7 +6,9 @@ use serde::Serialize;
 
 use super::bounds::{self, Held as HeldBack};
 use super::matcher::Verdict;
+use super::matchers::Origin;
 use super::params::{Held, Params};
+use super::rollback;
 use super::rules::{DEFAULT, Rule, RuleFile, path_of};
 use super::strategy::{self, Ask};
 use super::wanted::{Outcome, Rollback, Wanted};
@@ -131,7 +133,7 @@ impl RuleFile {
             section: Some(rule.name.clone()),
             line: Some(rule.line),
             strategy: Some(name.to_owned()),
-            rollback: rollback(&params),
+            rollback: said_of_rollback(&params),
             ..Resolution::unruled(Walk { trail: std::mem::take(&mut walk.trail), ..walk })
         };
         let done = match Strategy::find(name).filter(|strategy| strategy.origin.known_to(self.reading)) {
@@ -187,12 +189,13 @@ fn by(strategy: &Strategy, ask: Ask, to: &mut Resolution) -> Result<(), String> 
     Ok(())
 }
 
-fn rollback(params: &Params) -> Rollback {
+fn said_of_rollback(params: &Params) -> Rollback {
     match params.reading {
         super::Reading::ChargeLnd => Rollback::default(),
         super::Reading::Ours => Rollback {
             enabled: params.switch("enable_auto_rollback").unwrap_or_default(),
             threshold: params.float("rollback_threshold").unwrap_or_default(),
+            bounds: (params.int("min_fee_ppm").unwrap_or_default(), params.int("max_fee_ppm").unwrap_or_default()),
         },
     }
 }
@@ -294,7 +297,17 @@ impl Resolution {
                 Err(_) => (Pricing::Untouched, None, Limits::default()),
             },
         };
-        Some(Policy { pricing, terms: terms.unwrap_or_default(), limits, trail: self.rulings(), ..Policy::default() })
+        let rollback = self.rollback_threshold().filter(|_| pricing == Pricing::Exact);
+        let (terms, trail) = (terms.unwrap_or_default(), self.rulings());
+        Some(Policy { pricing, terms, limits, rollback, trail, ..Policy::default() })
+    }
+
+    /// Strategies that find a rate are on trial unless their section says no; a rate that somebody has written down is what he wants, unless
+    /// the section says that it is on trial.
+    fn rollback_threshold(&self) -> Option<f64> {
+        let name = self.strategy.as_deref()?;
+        let finds = name != "hive" && Strategy::find(name).is_some_and(|known| known.origin == Origin::Ours);
+        self.rollback.enabled.unwrap_or(finds).then(|| self.rollback.threshold.unwrap_or(rollback::USUAL_THRESHOLD))
     }
 
     /// Which section gave each member last, in the order of the sections.

@@ -18,6 +18,7 @@ mod params;
 pub mod peer;
 mod quantity;
 pub mod report;
+pub mod rollback;
 mod rules;
 pub mod snapshot;
 mod sources;

@@ -110,9 +110,16 @@ pub fn changed(before: Option<&PeerPolicy>, peer: PeerId, change: &Change, now: 
         ..before.clone()
     };
     after.check()?;
-    // Who is not ignored any more has nothing that waits for it.
-    let aside = after.aside.clone().filter(|_| after.is_ignored());
-    Ok(PeerPolicy { aside, ..after }.dated(&before, now))
+    if after.is_ignored() {
+        return Ok(after.dated(&before, now));
+    }
+    // Who is not ignored any more has nothing that waits for it, and no reason for it either.
+    let mut tags = after.tags.clone();
+    if before.is_ignored() && change.tags.is_none() {
+        let reason = before.reason();
+        tags.retain(|tag| tag != IGNORED && Some(tag.as_str()) != reason);
+    }
+    Ok(PeerPolicy { aside: None, tags, ..after }.dated(&before, now))
 }
 
 /// The policy with one tag more; the same if it has it.
@@ -126,8 +133,11 @@ pub fn tagged(before: Option<&PeerPolicy>, peer: PeerId, tag: &str, now: Time) -
     changed(before, peer, &Change { tags: Some(tags), ..Change::default() }, now)
 }
 
-/// The policy without a tag. `None`: nothing is left that it says.
+/// The policy without a tag. `None`: nothing is left that it says. Without the tag of an ignored peer, it is not ignored any more.
 pub fn untagged(before: &PeerPolicy, tag: &str, now: Time) -> Option<PeerPolicy> {
+    if tag.trim() == IGNORED && before.is_ignored() {
+        return unignored(before, now);
+    }
     let tags = before.tags.iter().filter(|own| *own != tag.trim()).cloned().collect();
     let after = PeerPolicy { tags, ..before.clone() }.dated(before, now);
     (!after.is_empty()).then_some(after)

@@ -21,6 +21,7 @@ pub fn resolve(peer: Option<&PeerPolicy>, rules: Option<Policy>, hive_fee: Ppm) 
                 Strategy::Hive => Some(hive_fee),
                 Strategy::Dynamic | Strategy::Passive => None,
             };
+            policy.rollback = None;
             if strategy == Strategy::Passive {
                 // Left alone means left alone: what the rules say besides the rate is not told either.
                 policy.terms = Terms::default();

@@ -13,7 +13,7 @@ const LONG_SILENCE: f64 = 3.0;
 
 /// What one peer's channels did in the window.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Record<'a> {
+pub struct Record {
     pub peer: PeerId,
     pub capacity: Msat,
     pub local: Msat,
@@ -30,7 +30,6 @@ pub struct Record<'a> {
     pub last_forward: Option<Time>,
     /// Since when we know the channels.
     pub known_since: Option<Time>,
-    pub policy: Option<&'a PeerPolicy>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,14 +60,15 @@ impl Kind {
     }
 }
 
-/// What to do about the peer; `None`: nothing, or it is done already. `least` is the lowest fee that the controller sets.
-pub fn suggest(record: &Record, least: Ppm, now: Time) -> Option<Suggestion> {
-    let suggestion = zombie(record, now).or_else(|| bleeder(record, least))?;
+/// What to do about the peer, whose own policy is `policy`; `None`: nothing, or it is done already. `least` is the lowest fee that the
+/// controller sets.
+pub fn suggest(record: &Record, policy: Option<&PeerPolicy>, least: Ppm, now: Time) -> Option<Suggestion> {
+    let suggestion = zombie(record, now).or_else(|| bleeder(record, policy, least))?;
     let says = |policy: &&PeerPolicy| {
         policy.rebalance == Some(suggestion.rebalance)
             && suggestion.strategy.is_none_or(|strategy| policy.strategy == Some(strategy))
     };
-    record.policy.filter(says).is_none().then_some(suggestion)
+    policy.filter(says).is_none().then_some(suggestion)
 }
 
 fn zombie(record: &Record, now: Time) -> Option<Suggestion> {
@@ -91,8 +91,8 @@ fn zombie(record: &Record, now: Time) -> Option<Suggestion> {
     Some(Suggestion { kind: Kind::Zombie, severity, reason, strategy: None, rebalance: RebalanceMode::Disabled })
 }
 
-fn bleeder(record: &Record, least: Ppm) -> Option<Suggestion> {
-    let own = record.policy.and_then(|policy| policy.strategy);
+fn bleeder(record: &Record, policy: Option<&PeerPolicy>, least: Ppm) -> Option<Suggestion> {
+    let own = policy.and_then(|policy| policy.strategy);
     // Members of a fleet are served cheaply on purpose.
     let wanted = own == Some(Strategy::Hive);
     let sent = record.out.as_f64() >= LEAST_SENT * record.capacity.as_f64() && record.out > record.incoming;
@@ -108,7 +108,7 @@ fn bleeder(record: &Record, least: Ppm) -> Option<Suggestion> {
     let fixed = own == Some(Strategy::Static);
     let severity = if record.earned.0 == 0 { "high" } else { "medium" };
     let (strategy, rebalance) = match fixed {
-        true => (Some(Strategy::Dynamic), record.policy.and_then(|policy| policy.rebalance).unwrap_or_default()),
+        true => (Some(Strategy::Dynamic), policy.and_then(|policy| policy.rebalance).unwrap_or_default()),
         false => (None, RebalanceMode::Disabled),
     };
     Some(Suggestion { kind: Kind::Bleeder, severity, reason, strategy, rebalance })
@@ -126,7 +126,7 @@ mod tests {
 
     const NOW: Time = Time::from_secs(1_704_067_200);
 
-    fn record(days_silent: f64, out_sat: u64, earned_sat: u64) -> Record<'static> {
+    fn record(days_silent: f64, out_sat: u64, earned_sat: u64) -> Record {
         Record {
             peer: PeerId([2; 33]),
             capacity: Msat(5_000_000_000),
@@ -139,7 +139,6 @@ mod tests {
             brought: Msat(0),
             last_forward: Some(NOW.plus_hours(-24.0 * days_silent)),
             known_since: Some(NOW.plus_hours(-24.0 * 365.0)),
-            policy: None,
         }
     }
 
@@ -154,7 +153,7 @@ mod tests {
             Record { incoming: Msat(2_000_000_000), ..record(1.0, 1_000_000, 0) },
             Record { brought: Msat(100_000), ..record(1.0, 1_000_000, 0) },
         ] {
-            assert_eq!(suggest(&quiet, Ppm(10), NOW), None, "{quiet:?}");
+            assert_eq!(suggest(&quiet, None, Ppm(10), NOW), None, "{quiet:?}");
         }
     }
 
@@ -167,7 +166,7 @@ mod tests {
             (record(100.0, 0, 0), "zombie", "high", "no forward for 100 days"),
             (Record { last_forward: None, ..record(0.0, 0, 0) }, "zombie", "high", "first seen 365 days ago"),
         ] {
-            let found = suggest(&record, Ppm(10), NOW).unwrap();
+            let found = suggest(&record, None, Ppm(10), NOW).unwrap();
             assert_eq!((found.kind.name(), found.severity), (kind, severity), "{found:?}");
             assert!(found.reason.contains(words), "{}", found.reason);
         }
@@ -178,12 +177,12 @@ mod tests {
         let of = |change: Change| peer::changed(None, PeerId([2; 33]), &change, NOW).unwrap();
         let disabled = of(Change { rebalance: Some(RebalanceMode::Disabled), ..Change::default() });
         for silent in [record(45.0, 0, 0), record(1.0, 1_000_000, 0)] {
-            assert_eq!(suggest(&Record { policy: Some(&disabled), ..silent }, Ppm(10), NOW), None);
+            assert_eq!(suggest(&silent, Some(&disabled), Ppm(10), NOW), None);
         }
         let cheap = of(Change { strategy: Some(Strategy::Static), fee: Some(Some(Ppm(1))), ..Change::default() });
-        let found = suggest(&Record { policy: Some(&cheap), ..record(1.0, 1_000_000, 1) }, Ppm(10), NOW).unwrap();
+        let found = suggest(&record(1.0, 1_000_000, 1), Some(&cheap), Ppm(10), NOW).unwrap();
         assert_eq!(found.strategy, Some(Strategy::Dynamic));
         let fleet = of(Change { strategy: Some(Strategy::Hive), ..Change::default() });
-        assert_eq!(suggest(&Record { policy: Some(&fleet), ..record(1.0, 1_000_000, 0) }, Ppm(10), NOW), None);
+        assert_eq!(suggest(&record(1.0, 1_000_000, 0), Some(&fleet), Ppm(10), NOW), None);
     }
 }

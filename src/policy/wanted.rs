@@ -30,6 +30,16 @@ pub struct Rollback {
     pub enabled: Option<bool>,
     /// Share of revenue that must be lost.
     pub threshold: Option<f64>,
+    /// Bounds that are named anywhere: no rate beyond them is gone back to.
+    #[serde(skip)]
+    pub bounds: (Option<i64>, Option<i64>),
+}
+
+impl Rollback {
+    /// May this rate be gone back to?
+    pub fn allows(&self, ppm: i64) -> bool {
+        self.bounds.0.is_none_or(|min| min <= ppm) && self.bounds.1.is_none_or(|max| ppm <= max)
+    }
 }
 
 /// What the rules make of one channel.

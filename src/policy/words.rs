@@ -301,8 +301,20 @@ pub const PARAMETERS: &[Parameter] = &[
         "true",
         "`false`: `revenue_max` and `dynamic` keep to `fee_ppm`, and leave the fee rate alone without one",
     ),
-    own("enable_auto_rollback", Switch, Section, "true", "Whether a change that costs revenue is taken back"),
-    own("rollback_threshold", Real(0.0, 1.0), Section, "0.3", "The share of revenue that must be lost for that"),
+    own(
+        "enable_auto_rollback",
+        Switch,
+        Section,
+        "true",
+        "Whether a change of the fee rate that costs revenue is taken back; if not given, with our own strategies only",
+    ),
+    own(
+        "rollback_threshold",
+        Real(0.0, 1.0),
+        Section,
+        "0.3",
+        "The share of revenue that must be lost for that; 0.3 if not given",
+    ),
     own(
         "priority",
         Whole(i64::MIN, i64::MAX),

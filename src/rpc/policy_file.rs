@@ -50,7 +50,7 @@ async fn run(ops: Arc<Ops>, args: Args) -> Answer {
         row["text"] = json!(finding.to_string());
         row
     };
-    let book = ops.rules_in_force();
+    let book = ops.last_rules();
     let in_force = book.as_ref().filter(|book| book.path.is_some()).map(|book| {
         let sections = book.file.as_ref().map_or(0, |file| file.sections().count());
         json!({ "path": book.path, "sections": sections, "older": book.refused && book.file.is_some() })

@@ -134,24 +134,24 @@ pub(super) fn fees(outcomes: &[FeeOutcome]) -> Value {
 }
 
 pub(super) fn suggestion(report: &SuggestionReport) -> Value {
-    let suggested = &report.suggestion;
+    let (record, suggested) = (&report.record, &report.suggestion);
     let strategy = suggested.strategy.map(|s| format!(" strategy={}", s.name())).unwrap_or_default();
     json!({
-        "peer_id": report.peer,
+        "peer_id": record.peer,
         "channels": report.scids,
         "kind": suggested.kind.name(),
         "severity": suggested.severity,
         "reason": suggested.reason,
-        "command": format!("revenue-policy set {}{strategy} rebalance={}", report.peer, suggested.rebalance.name()),
-        "capacity_sats": report.capacity.sat_floor(),
-        "local_sats": report.local.sat_floor(),
-        "fee_ppm": report.fee,
-        "out_sats": report.out.sat_floor(),
-        "in_sats": report.incoming.sat_floor(),
-        "forward_count": report.forwards,
-        "earned_msat": report.earned,
-        "brought_msat": report.brought,
-        "last_forward": report.last_forward.map(Time::secs),
+        "command": format!("revenue-policy set {}{strategy} rebalance={}", record.peer, suggested.rebalance.name()),
+        "capacity_sats": record.capacity.sat_floor(),
+        "local_sats": record.local.sat_floor(),
+        "fee_ppm": record.fee,
+        "out_sats": record.out.sat_floor(),
+        "in_sats": record.incoming.sat_floor(),
+        "forward_count": record.forwards,
+        "earned_msat": record.earned,
+        "brought_msat": record.brought,
+        "last_forward": record.last_forward.map(Time::secs),
         "rebalance_cost_sats": null,
     })
 }

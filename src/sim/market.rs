@@ -171,6 +171,12 @@ impl Market {
         self.now
     }
 
+    /// Blocks come every ten minutes.
+    pub fn height(&self) -> u32 {
+        let blocks = (self.now.0 - self.network().scenario.start.0) / 600_000;
+        super::network::START_HEIGHT.saturating_add(u32::try_from(blocks).unwrap_or(0))
+    }
+
     pub fn network(&self) -> &Arc<Network> {
         self.tape.network()
     }

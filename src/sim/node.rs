@@ -146,8 +146,7 @@ impl Node for SimNode {
     }
 
     async fn chain(&self) -> Result<Chain, NodeError> {
-        let blocks = (self.now().0 - self.market().network().scenario.start.0) / 600_000;
-        let height = crate::sim::network::START_HEIGHT.saturating_add(u32::try_from(blocks).unwrap_or(0));
+        let height = self.market().height();
         let sat_per_vb = self.feerate_now().sat_per_kvb as f64 / 1000.0;
         Ok(Chain { height, synced: true, feerates: vec![Estimate { blocks: 6, sat_per_vb }] })
     }

@@ -209,18 +209,44 @@ async fn a_rules_base_fee_is_stronger_than_the_option_also_when_the_rate_changes
 async fn a_fee_by_hand_leaves_a_sibling_alone_that_a_rule_prices() {
     let file = File::with("[none]\nchan.max_capacity = 1\nstrategy = ignore\n");
     let stage = ruled(&file, 12).await;
-    let channels = cl_revenue_ops::node::Node::channels(&*stage.node).await.unwrap();
-    let twice = |c: &&Channel| channels.iter().filter(|other| other.peer == c.peer).count() == 2;
-    let first = channels.iter().find(twice).expect("some peers have two channels");
-    let pair: Vec<&Channel> = channels.iter().filter(|c| c.peer == first.peer).collect();
-    file.says(&only(pair[0], "strategy = ignore"));
+    let pair = pair(&stage).await;
+    file.says(&only(&pair[0], "strategy = ignore"));
     stage.hours(1.0).await;
     let name = |channel: &Channel| channel.scid.unwrap().to_string();
     let before = stage.fees()[&pair[0].channel_id];
-    let set = stage.ops.set_fee(&name(pair[1]), Ppm(432), false).await.unwrap();
+    let set = stage.ops.set_fee(&name(&pair[1]), Ppm(432), false).await.unwrap();
     assert!(set.together_with.is_empty(), "{set:?}");
     let fees = stage.fees();
     assert_eq!((fees[&pair[0].channel_id], fees[&pair[1].channel_id]), (before, Ppm(432)));
+}
+
+/// Two channels with one peer.
+async fn pair(stage: &Stage) -> [Channel; 2] {
+    let channels = cl_revenue_ops::node::Node::channels(&*stage.node).await.unwrap();
+    let of = |peer| channels.iter().filter(move |c: &&Channel| c.peer == peer).cloned().collect::<Vec<_>>();
+    let pair = channels.iter().map(|c| of(c.peer)).find(|with| with.len() == 2);
+    pair.expect("some peers have two channels").try_into().unwrap()
+}
+
+#[tokio::test]
+async fn one_fee_for_parallel_channels_lies_within_the_limits_of_each() {
+    let file = File::with("[none]\nchan.max_capacity = 1\nstrategy = ignore\n");
+    let stage = ruled(&file, 12).await;
+    let pair = pair(&stage).await;
+    let limits = |least: [u32; 2]| {
+        let sections = [0, 1].map(|at| {
+            let scid = pair[at].scid.unwrap();
+            format!("[n{at}]\nchan.id = {scid}\nstrategy = dynamic\nmin_fee_ppm = {}\nmax_fee_ppm = 900\n", least[at])
+        });
+        sections.join("\n")
+    };
+    for least in [[700, 40], [40, 700]] {
+        file.says(&limits(least));
+        stage.hours(26.0).await;
+        let fees = stage.fees();
+        let both = [0, 1].map(|at| fees[&pair[at].channel_id].0);
+        assert!(both[0] == both[1] && (700..=900).contains(&both[0]), "{least:?}: {both:?}");
+    }
 }
 
 #[tokio::test]
@@ -247,4 +273,39 @@ async fn who_looks_at_the_rules_does_not_hide_that_they_changed() {
     assert!(stage.ops.rules_have_changed(), "nothing was decided by it yet");
     stage.hours(0.5).await;
     assert!(!stage.ops.rules_have_changed());
+}
+
+/// How many channels go back to 200 ppm, day by day, after a section has asked for a rate that gives balance away; and why one of them does.
+async fn back_after_a_mistake(rollback: &str) -> (Vec<usize>, Option<String>) {
+    let place = tempfile::tempdir().unwrap();
+    let ledger = place.path().join("ledger.db");
+    let file = File::with("[all]\nstrategy = static\nfee_ppm = 200\n");
+    let [(key, path)] = file.option();
+    let mut stage = Stage::on_file(3, 6, &[(key, &path)], &ledger).await;
+    stage.hours(6.0 * 24.0).await;
+    file.says(&format!("[all]\nstrategy = static\nfee_ppm = 20\n{rollback}\n"));
+    let mut back = Vec::new();
+    for day in 0..8 {
+        stage.hours(24.0).await;
+        let fees = stage.fees();
+        assert!(fees.values().all(|fee| [200, 20].contains(&fee.0)), "{fees:?}");
+        back.push(fees.values().filter(|fee| fee.0 == 200).count());
+        if day == 5 {
+            stage.restart(&[(key, &path)], &ledger).await;
+        }
+    }
+    let fees = stage.fees();
+    let Some((id, _)) = fees.iter().find(|(_, fee)| fee.0 == 200) else { return (back, None) };
+    let tested = stage.ops.test_channel(&id.to_string()).await.unwrap();
+    (back, tested.policy.trail.into_iter().find(|ruling| ruling.member == "rollback").map(|ruling| ruling.value))
+}
+
+#[tokio::test]
+async fn a_change_that_costs_revenue_is_taken_back_where_the_section_wants_it() {
+    let (back, why) = back_after_a_mistake("enable_auto_rollback = true").await;
+    assert!(back[0] == 0 && back[7] >= 3 && back.is_sorted(), "{back:?}");
+    let why = why.unwrap();
+    assert!(why.starts_with("20 ppm instead of 200 ppm was taken back on"), "{why}");
+    let (back, why) = back_after_a_mistake("").await;
+    assert_eq!((back, why), (vec![0; 8], None), "what is written is wanted");
 }

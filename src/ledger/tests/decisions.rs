@@ -43,6 +43,8 @@ async fn changes_stay_for_ever_and_decisions_until_the_next() {
     let told = ledger.changes_since(at(0), at(100), false).await.unwrap();
     assert_eq!(told[&cid(2)], ChangeCount { ordinary: 0, urgent: 1 }, "what was dry the network never heard of");
     assert_eq!(ledger.last_decisions().await.unwrap()[&cid(2)], fee(2, FeeOutcomeKind::Kept, at(30)));
+    assert_eq!(ledger.last_decision(cid(2)).await.unwrap(), Some(fee(2, FeeOutcomeKind::Kept, at(30))));
+    assert_eq!(ledger.last_decision(cid(77)).await.unwrap(), None);
     let recent = ledger.recent_changes(3).await.unwrap();
     let expected = [
         fee(2, FeeOutcomeKind::Set, at(20)),

@@ -134,6 +134,18 @@ fn who_is_ignored_and_why() {
 }
 
 #[test]
+fn an_ignore_ends_with_its_tag_and_leaves_none_behind() {
+    let policy = changed(None, id(), &fixed(100), NOW).unwrap();
+    let aside = ignored(Some(&policy), id(), "a quarrel", NOW).unwrap();
+    let back = untagged(&aside, IGNORED, NOW).unwrap();
+    assert_eq!((back.fee, back.tags.len(), back.aside), (policy.fee, 0, None));
+    assert_eq!(untagged(&ignored(None, id(), "manual", NOW).unwrap(), IGNORED, NOW), None);
+    let known = tagged(Some(&aside), id(), "vip", NOW).unwrap();
+    let after = changed(Some(&known), id(), &fixed(7), NOW).unwrap();
+    assert_eq!((after.tags, after.aside), (tags(&["vip"]), None));
+}
+
+#[test]
 fn what_was_said_before_an_ignore_holds_after_it() {
     let policy = changed(None, id(), &fixed(100), NOW).unwrap();
     let aside = ignored(Some(&policy), id(), "a quarrel", NOW.plus_secs(9)).unwrap();

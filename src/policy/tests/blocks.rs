@@ -65,11 +65,12 @@ fn learners_take_their_bounds_and_what_they_say_of_going_back() {
     let learner = |section: &str| {
         let resolution = resolve(block(section), &busy(0.5));
         let Outcome::Controller { prior, limits, .. } = resolution.outcome else { panic!("{section}: {resolution:?}") };
-        (prior.map(|ppm| ppm.0), limits.min.map(|ppm| ppm.0), resolution.rollback)
+        let Rollback { enabled, threshold, .. } = resolution.rollback;
+        (prior.map(|ppm| ppm.0), limits.min.map(|ppm| ppm.0), (enabled, threshold))
     };
-    let back = |threshold| Rollback { enabled: Some(true), threshold: Some(threshold) };
+    let back = |threshold| (Some(true), Some(threshold));
     assert_eq!(learner("revenue-channels"), (None, None, back(0.25)));
-    assert_eq!(learner("smart-optimization"), (None, None, Rollback::default()));
+    assert_eq!(learner("smart-optimization"), (None, None, (None, None)));
     assert_eq!(learner("advanced-section"), (None, Some(100), back(0.3)));
 }
 

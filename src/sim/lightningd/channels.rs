@@ -201,7 +201,7 @@ fn htlcs(market: &Market, channel: &SimChannel) -> Value {
             "direction": if out { "out" } else { "in" },
             "id": if out { flight.out_htlc } else { flight.in_htlc },
             "amount_msat": if out { flight.out_msat } else { flight.in_msat },
-            "expiry": height(market) + if out { 34 } else { 40 },
+            "expiry": market.height() + if out { 34 } else { 40 },
             "payment_hash": payment_hash(market.scid_of(flight.entrance), flight.in_htlc),
             "state": state,
         })
@@ -217,7 +217,7 @@ fn held(market: &Market, channel: &SimChannel, number: u64) -> Value {
         "direction": "out",
         "id": id,
         "amount_msat": HELD_MSAT,
-        "expiry": height(market) + 2_016,
+        "expiry": market.height() + 2_016,
         "payment_hash": payment_hash(channel.scid, id),
         "state": "SENT_ADD_ACK_REVOCATION",
     })
@@ -364,11 +364,6 @@ pub(super) fn listfunds(market: &Market) -> Value {
         })
     });
     json!({"outputs": [], "channels": channels.collect::<Vec<_>>()})
-}
-
-pub(super) fn height(market: &Market) -> i64 {
-    let blocks = (market.now().0 - market.network().scenario.start.0) / 600_000;
-    i64::from(crate::sim::network::START_HEIGHT) + blocks
 }
 
 /// As lightningd writes moments in notifications.

@@ -142,7 +142,7 @@ impl Lightningd {
             "address": [],
             "binding": [{"type": "ipv4", "address": "127.0.0.1", "port": 19701}],
             "version": VERSION,
-            "blockheight": channels::height(&market),
+            "blockheight": market.height(),
             "network": super::NETWORK,
             "fees_collected_msat": fees,
             "lightning-dir": self.socket_dir(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Lightningd;
-use super::channels::{find, height, state_name, timestamp};
+use super::channels::{find, state_name, timestamp};
 use super::wire::{Answer, Params, RpcError};
 use crate::domain::{Scid, Time};
 use crate::sim::channel::Stage;
@@ -150,7 +150,7 @@ impl Lightningd {
 
     pub(super) fn carry_out(&self, errand: &Errand) {
         let mut market = self.node.market();
-        let height = height(&market);
+        let height = market.height();
         match errand.task {
             Task::Forget => market.set_stage(errand.channel, Stage::Closed),
             Task::Splice(msat) if market.channels[errand.channel].stage == Stage::AwaitingSplice => {
@@ -160,7 +160,6 @@ impl Lightningd {
                 channel.local = local;
                 channel.old_scids.push(channel.scid);
                 let place = u32::try_from(errand.channel).unwrap_or(0);
-                let height = u32::try_from(height).unwrap_or(0);
                 channel.scid = Scid::new(height, 1 + place, 1).unwrap_or(channel.scid);
                 market.set_stage(errand.channel, Stage::Normal);
             }
