@@ -96,6 +96,8 @@ pub struct Wanted {
     pub out: f64,
     /// Comes in by other ways than forwards and our own moves; negative: leaves.
     pub other: f64,
+    /// Payers of late that this rests on.
+    pub events: f64,
 }
 
 /// What is wanted of each peer. Peers whose payers could hardly be watched are left out: of them nothing has been learned.
@@ -106,7 +108,7 @@ pub fn wanted(i: &PlanInputs) -> Vec<(PeerId, Wanted)> {
         let at = |rung: &&(f64, f64)| rung.0 >= fee;
         let rung = outlook.ladder.iter().find(at).or(outlook.ladder.last())?;
         (outlook.watched >= LEAST_WATCHED_HOURS)
-            .then_some((planned.peer, Wanted { out: rung.1, other: outlook.inflow }))
+            .then_some((planned.peer, Wanted { out: rung.1, other: outlook.inflow, events: outlook.events }))
     };
     i.peers.iter().filter_map(of).collect()
 }

@@ -29,6 +29,8 @@ const BUDGET_HOURS: f64 = 24.0;
 /// Where a channel is priced so that its balance lasts, more of it is sold at a lower price: with payers as they are found, a satoshi
 /// more earns about this part of the price.
 const SOLD: f64 = 0.6;
+/// Of all pairs the best ones are taken, which are those whose demand is overrated most: with so many payers of late, half of it counts.
+const FEW_PAYERS: f64 = 100.0;
 /// An order that was just given may not show at once.
 const FIRST_SIGN_SECS: i64 = 60;
 
@@ -285,7 +287,9 @@ impl Ops {
                 reputations.get(&planned.peer).map(|r: &Reputation| Share::clamped(super::fee_cycle::success_score(r)));
             let wanted = wanted.get(&planned.peer);
             let other_per_day = wanted.map_or(0.0, |wanted| wanted.other);
-            (planned.peer, PeerFacts { wanted_per_day: wanted.map(|wanted| wanted.out), other_per_day, reputation })
+            let believed = wanted.map(|wanted| Share::clamped(wanted.events / (wanted.events + FEW_PAYERS)));
+            let wanted_per_day = wanted.map(|wanted| wanted.out);
+            (planned.peer, PeerFacts { wanted_per_day, other_per_day, believed, reputation })
         };
         Ok(planned.iter().map(facts).collect())
     }

@@ -73,6 +73,8 @@ pub struct PeerFacts {
     pub wanted_per_day: Option<f64>,
     /// Msat a day that come in by other ways than forwards and moves; negative: that leave.
     pub other_per_day: f64,
+    /// How far that can be relied on; `None`: fully.
+    pub believed: Option<Share>,
     /// How often payments that it brought got through; `None`: it is not to be weighed.
     pub reputation: Option<Share>,
 }

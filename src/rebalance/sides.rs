@@ -3,7 +3,7 @@
 use super::demand::{Need, Sizes};
 use super::worth::Ramp;
 use super::{Busy, Candidate, Reason, RebalanceInputs, Refusal, Role, breaker};
-use crate::domain::{Channel, RebalanceMode};
+use crate::domain::{Channel, RebalanceMode, Share};
 
 /// Share of the capacity that stays with whoever has it: the channel reserve, fees, and room for payments in flight.
 const KEPT: f64 = 0.05;
@@ -133,7 +133,9 @@ fn side<'a>(
     }
     let fee = channel.ours.ppm.as_f64() + channel.ours.base.as_f64() * 1e6 / sizes.mean();
     // What is taken from where it would have been sold anyway loses the whole price.
-    let earned = if toward > 0.0 { fee * i.tuning.sold.get() } else { fee };
+    let facts = i.peers.get(&channel.peer).copied().unwrap_or_default();
+    let believed = facts.believed.filter(|_| !candidate.newcomer).map_or(1.0, Share::get);
+    let earned = if toward > 0.0 { fee * i.tuning.sold.get() * believed } else { fee };
     let ramp = Ramp::new(&need, earned, i.spendable(&channel.peer), most, toward);
     Ok(Side { candidate, ramp, local: channel.local.as_f64(), strategic: 0.0 })
 }

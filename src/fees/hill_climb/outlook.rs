@@ -7,6 +7,8 @@ use crate::fees::FeeInputs;
 pub(crate) struct Outlook {
     /// Fees (ppm, base fee included) and msat a day that would be wanted at them.
     pub(crate) ladder: Vec<(f64, f64)>,
+    /// How many of late it rests on.
+    pub(crate) events: f64,
     /// Msat a day that come in by other ways than forwards; negative: that leave.
     pub(crate) inflow: f64,
     /// Msat that forwards have brought and taken lately, and their share of all that came.
@@ -33,11 +35,13 @@ pub(crate) fn outlook(i: &FeeInputs) -> Outlook {
     };
     let (low, high) = (bounded(0.0, i) + climb.base, bounded(f64::INFINITY, i) + climb.base);
     let msat_per_event = 24.0 * climb.purse.payment(&i.market.amounts);
-    let mut ladder = climb.belief.posterior(&climb.recent, i.now).ladder(low, high);
+    let posterior = climb.belief.posterior(&climb.recent, i.now);
+    let mut ladder = posterior.ladder(low, high);
     ladder.iter_mut().for_each(|rung| rung.1 *= msat_per_event);
     let (purse, (brought, left)) = (&climb.purse, climb.purse.forwards());
     Outlook {
         ladder,
+        events: posterior.events,
         inflow: purse.other_inflow(i.capacity()),
         brought: brought * i.capacity(),
         left: left * i.capacity(),
