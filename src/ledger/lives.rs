@@ -205,7 +205,7 @@ fn side_code(side: Side) -> i64 {
     i64::from(side == Side::Remote)
 }
 
-/// The first time that something happened counts, and the newest name. A row that would not change is not written.
+/// The first time that something happened counts, and the newest name, which a splice gives at a greater height. A row that would not change is not written.
 async fn tell(
     conn: &mut SqliteConnection,
     memo: &mut Memo,
@@ -218,7 +218,7 @@ async fn tell(
         "INSERT INTO lives (channel, scid, capacity_msat, opener, closer, cause, opened_at, closing_at, archived_at, evidence,
              last_fee_msat, ask_at, again_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
-         ON CONFLICT DO UPDATE SET scid = COALESCE(excluded.scid, scid),
+         ON CONFLICT DO UPDATE SET scid = COALESCE(MAX(scid, excluded.scid), scid, excluded.scid),
              capacity_msat = COALESCE(excluded.capacity_msat, capacity_msat), opener = COALESCE(opener, excluded.opener),
              closer = COALESCE(closer, excluded.closer), cause = COALESCE(cause, excluded.cause),
              opened_at = COALESCE(MIN(opened_at, excluded.opened_at), opened_at, excluded.opened_at),
