@@ -312,7 +312,6 @@ async fn the_hive_hears_of_openings_and_closings_only() {
         scid: channel.scid,
         old,
         new,
-        ending: cl_revenue_ops::domain::Evidence::NONE,
         cause: Some(cause.to_owned()),
         at: None,
         ending: Evidence::NONE,
