@@ -169,7 +169,9 @@ impl Ops {
             listed => listed?,
         };
         let lives = self.ledger.lives().await?;
-        let is_news = |channel: &ChannelId| lives.get(channel).is_none_or(|life| life.archived_at.is_none());
+        let is_news = |channel: &ChannelId| {
+            lives.get(channel).is_none_or(|life| life.archived_at.is_none() || life.capacity.is_none())
+        };
         let news: Vec<_> = listed
             .iter()
             .filter(|closed| is_news(&closed.channel))

@@ -21,6 +21,8 @@ const LEFT_OUT: &[(&str, &[&str], &str)] = &[
     ("transfers", &["id"], "row ids follow the order of arrival"),
     ("scids", &["asked"], "a channel that was seen open needs no question to the node"),
     ("flows", &["*"], "an analysis is as of its moment; closed channels keep theirs"),
+    ("lives", &["*"], "when it was heard of, and by whom first: by a notification or by the node's lists"),
+    ("days", &["at"], "the balances of a day are as of when they were last seen on it"),
     ("memories", &["memory", "at"], "what was learned depends on when somebody looked"),
     ("learned", &["learned", "at"], "what was learned depends on when somebody looked"),
     ("decisions", &["*"], "decided at other times; closed channels keep theirs"),
