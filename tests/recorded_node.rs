@@ -465,7 +465,6 @@ fn what_the_node_tells_of_channels_and_peers() {
         old: None,
         new: ChannelState::Opening,
         cause: Some("remote".to_owned()),
-        ending: cl_revenue_ops::domain::Evidence::NONE,
         at: Some(Time(1_795_243_664_723)),
         ending: Evidence::NONE,
     };

@@ -21,7 +21,12 @@ const LEFT_OUT: &[(&str, &[&str], &str)] = &[
     ("transfers", &["id"], "row ids follow the order of arrival"),
     ("scids", &["asked"], "a channel that was seen open needs no question to the node"),
     ("flows", &["*"], "an analysis is as of its moment; closed channels keep theirs"),
-    ("lives", &["*"], "when it was heard of, and by whom first: by a notification or by the node's lists"),
+    (
+        "lives",
+        &["ask_at", "again_at", "archived_at", "evidence"],
+        "when it was heard of, and by a notification or by the node's lists",
+    ),
+    ("rates", &["*"], "set at other times; compared with the node's own fees instead"),
     ("days", &["at"], "the balances of a day are as of when they were last seen on it"),
     ("memories", &["memory", "at"], "what was learned depends on when somebody looked"),
     ("learned", &["learned", "at"], "what was learned depends on when somebody looked"),
