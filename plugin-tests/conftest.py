@@ -171,8 +171,8 @@ if LIGHTNINGD:
     from pyln.testing.db import SqliteDbProvider
     from pyln.testing.utils import BitcoinD, LightningNode, NodeFactory
 
-    @pytest.fixture(scope="session")
-    def line(request, tmp_path_factory):
+    def regtest(request, tmp_path_factory):
+        """Three nodes in a row. Who changes more of the network than its fees takes one of its own."""
         directory = str(tmp_path_factory.mktemp("regtest"))
         bitcoind = BitcoinD(bitcoin_dir=directory)
         bitcoind.start()
@@ -188,6 +188,9 @@ if LIGHTNINGD:
         factory.killall([True] * len(factory.nodes))
         bitcoind.stop()
         executor.shutdown(wait=False)
+
+    line = pytest.fixture(scope="session")(regtest)
+    own_line = pytest.fixture(scope="module")(regtest)
 
     @pytest.fixture
     def node(line, tmp_path):

@@ -9,6 +9,12 @@ from test_policies import first_channel, refused
 
 real = pytest.mark.skipif(not LIGHTNINGD, reason="needs a chain")
 
+if LIGHTNINGD:
+    @pytest.fixture(scope="module")
+    def line(own_line):
+        return own_line
+
+
 DASHBOARD = {
     "financial_health": ["tlv_sats", "net_profit_sats", "operating_margin_pct", "annualized_roc_pct"],
     "period": ["window_days", "gross_revenue_sats", "opex_sats", "total_forwards", "rebalance_cost_sats"],

@@ -234,7 +234,7 @@ HIVE_CALLS = [
     ("revenue-config", {"action": "set", "key": "min_fee_ppm", "value": "10"}, ["status"]),
     ("revenue-fee-debug", {}, ["channels", "summary"]),
     ("revenue-rebalance-debug", {}, ["capital_controls"]),
-    ("revenue-clear-reservations", {}, ["released_msat"]),
+    ("revenue-clear-reservations", {}, ["released_sats"]),
     ("revenue-dashboard", {"window_days": 7},
      ["period.gross_revenue_sats", "period.total_forwards", "period.rebalance_cost_sats", "period.opex_sats",
       "financial_health.net_profit_sats", "financial_health.operating_margin_pct"]),
@@ -252,8 +252,8 @@ NOT_YET = [
     ("revenue-portfolio", {}, ["summary"]),
 ]
 
-# These change a fee and wait for the turn that is under way; cl-hive's bridge never calls them.
-WAITS_FOR_THE_TURN = {"revenue-set-fee"}
+# These change something and wait for the turn that is under way; cl-hive's bridge never calls them.
+WAITS_FOR_THE_TURN = {"revenue-set-fee", "revenue-clear-reservations"}
 
 
 def filled(params, peer, scid):

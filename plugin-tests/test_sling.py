@@ -12,6 +12,12 @@ from pyln.client import RpcError
 SLING = os.environ.get("SLING") or shutil.which("sling")
 pytestmark = pytest.mark.skipif(bool(LIGHTNINGD) and not SLING, reason="no sling beside the real lightningd (SLING, PATH)")
 
+if LIGHTNINGD:
+    @pytest.fixture(scope="module")
+    def line(own_line):
+        return own_line
+
+
 # Nobody has sold anything here: nothing is worth its cost, and the plan begins nothing of its own.
 OPTIONS = {"min_wallet_reserve": "0"}
 PART = 20_000
@@ -96,7 +102,7 @@ class Ring:
         wait_for(moved, 90, "the first part to come across")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def third_side(request):
     """On a real network: a channel between our two neighbours, once."""
     if not LIGHTNINGD:
