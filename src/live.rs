@@ -257,23 +257,23 @@ async fn timers(ops: &Arc<Ops>, pace: Pace, wake: &Wake) {
     let mut options = ops.options();
     let mut dice = ChaCha8Rng::seed_from_u64(ops.settings().now().seed);
     let start = Instant::now();
-    let mut timers = [
-        Timer::new(Job::Sync, Some(start)),
-        Timer::new(Job::Flow, Some(start + pace.secs(FIRST_FLOW_SECS as f64))),
-        Timer::new(Job::Fees, None),
-        Timer::new(Job::Policies, None),
-        Timer::new(Job::Rebalance, None),
-        Timer::new(Job::Books, Some(start + pace.secs(FIRST_BOOKS_SECS as f64))),
-    ];
+    let first = |job| match job {
+        Job::Sync => Some(start),
+        Job::Flow => Some(start + pace.secs(FIRST_FLOW_SECS as f64)),
+        Job::Books => Some(start + pace.secs(FIRST_BOOKS_SECS as f64)),
+        Job::Fees | Job::Policies | Job::Rebalance => None,
+    };
+    let mut timers = Job::ALL.map(|job| Timer::new(job, first(job)));
     let mut expiry = ops.next_expiry();
     loop {
         let now_in_force = options.borrow_and_update().clone();
         let ends = *expiry.borrow_and_update();
-        timers[3].asked = ends.map(|at| timers[3].until(at, ops.now(), pace));
+        let policies = &mut timers[place(Job::Policies)];
+        policies.asked = ends.map(|at| policies.until(at, ops.now(), pace));
         if ops.has_unapplied() {
             // A step that failed has left them waiting, or one is under way that will decide them.
             let soon = Instant::now() + pace.secs(READ_AGAIN_SECS as f64);
-            timers[3].asked = Some(timers[3].asked.map_or(soon, |at| at.min(soon)));
+            policies.asked = Some(policies.asked.map_or(soon, |at| at.min(soon)));
         }
         schedule(ops, &timers, &now_in_force, pace);
         let due = |timer: &Timer| timer.due(&now_in_force, pace);
@@ -286,28 +286,34 @@ async fn timers(ops: &Arc<Ops>, pace: Pace, wake: &Wake) {
                 let began = Instant::now();
                 let ok = step(ops, timers[at].job).await;
                 timers[at].ran(began, &mut dice);
-                follow(&mut timers, at, ok, pace);
+                let ran = timers[at].job;
+                follow(&mut timers, ran, ok, pace);
             }
-            () = wake.books.notified() => timers[4].ask(Instant::now(), pace),
-            () = wake.fees.notified() => timers[2].ask(Instant::now(), pace),
+            () = wake.books.notified() => timers[place(Job::Books)].ask(Instant::now(), pace),
+            () = wake.fees.notified() => timers[place(Job::Fees)].ask(Instant::now(), pace),
             _ = options.changed() => {}
             Ok(()) = expiry.changed() => {}
         }
     }
 }
 
+/// Where the timer of a job is among those of all jobs.
+fn place(job: Job) -> usize {
+    Job::ALL.iter().take_while(|other| **other != job).count()
+}
+
 /// What one run brings about: a failed reading is tried again, the first fee cycle follows the first analysis, and the first rebalance
 /// step the first fee cycle.
-fn follow(timers: &mut [Timer], ran: usize, ok: bool, pace: Pace) {
+fn follow(timers: &mut [Timer], ran: Job, ok: bool, pace: Pace) {
     let now = Instant::now();
-    if ran == 0 && !ok {
-        timers[0].asked = Some(now + pace.secs(READ_AGAIN_SECS as f64));
-    }
-    if ran == 1 && timers[2].last.is_none() {
-        timers[2].asked = Some(now);
-    }
-    if ran == 2 && timers[4].last.is_none() {
-        timers[4].asked = Some(now);
+    let next = match ran {
+        Job::Sync if !ok => return timers[place(Job::Sync)].asked = Some(now + pace.secs(READ_AGAIN_SECS as f64)),
+        Job::Flow => &mut timers[place(Job::Fees)],
+        Job::Fees => &mut timers[place(Job::Rebalance)],
+        Job::Sync | Job::Policies | Job::Rebalance | Job::Books => return,
+    };
+    if next.last.is_none() {
+        next.asked = Some(now);
     }
 }
 
@@ -394,14 +400,15 @@ mod tests {
     #[test]
     fn a_failed_reading_is_tried_again_and_fees_follow_the_first_analysis() {
         let mut timers = Job::ALL.map(|job| Timer::new(job, None));
-        follow(&mut timers, 0, true, PACE);
-        assert_eq!((timers[0].asked, timers[2].asked), (None, None));
-        follow(&mut timers, 0, false, PACE);
-        assert!(timers[0].asked.is_some());
-        follow(&mut timers, 1, false, PACE);
-        assert!(timers[2].asked.is_some() && timers[4].asked.is_none());
-        follow(&mut timers, 2, true, PACE);
-        assert!(timers[4].asked.is_some());
+        assert!(Job::ALL.iter().all(|job| timers[place(*job)].job == *job), "each job wakes its own timer");
+        follow(&mut timers, Job::Sync, true, PACE);
+        assert_eq!((timers[place(Job::Sync)].asked, timers[place(Job::Fees)].asked), (None, None));
+        follow(&mut timers, Job::Sync, false, PACE);
+        assert!(timers[place(Job::Sync)].asked.is_some());
+        follow(&mut timers, Job::Flow, false, PACE);
+        assert!(timers[place(Job::Fees)].asked.is_some() && timers[place(Job::Rebalance)].asked.is_none());
+        follow(&mut timers, Job::Fees, true, PACE);
+        assert!(timers[place(Job::Rebalance)].asked.is_some());
     }
 
     #[test]
