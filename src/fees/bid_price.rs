@@ -12,6 +12,9 @@
 //! Revenue is concave in `x` (the upper hull of the ladder is taken), so the potentials `mu` of the balance constraints decide
 //! everything: a forward by j costs `c_j = mu_j - sum_i P_ij mu_i`, and each channel asks argmax (f - c_j) D_j(f) by itself. The
 //! dual in `mu` is smooth but for a kink at 0 (inside the band a balance has no price), which a proximal step takes exactly.
+//!
+//! The same curve read the other way tells whoever moves liquidity what more of it would earn: at the outflow that a balance
+//! allows, the cost at which just that outflow is the best answer.
 
 /// Steps of the ascent. On random networks they leave a few ten-thousandths of the dual's value, and one fee in hundreds more than
 /// 3 % away from where forty times as many steps end: far less than what is uncertain about demand.
@@ -66,6 +69,15 @@ pub(super) fn solve(stocks: &[Stock], inflow: &Inflow) -> Vec<Price> {
     let price =
         |(place, curve): (usize, &Curve)| Price { mu: mu[place], cost: costs[place], fee: curve.fee(costs[place]) };
     program.curves.iter().enumerate().map(price).collect()
+}
+
+/// What the next unit of outflow earns, by the outflow that there is: rising outflow, falling ppm, straight lines between. Where more
+/// could only be sold by earning less it is nothing.
+pub(super) fn marginal_revenue(ladder: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let curve = Curve::new(ladder);
+    let dearest = curve.points.last().map(|(_, fee, _)| (0.0, *fee));
+    let rungs = curve.points.iter().rev().map(|(cost, _, outflow)| (*outflow, cost.max(0.0)));
+    dearest.into_iter().chain(rungs).collect()
 }
 
 struct Program<'a> {

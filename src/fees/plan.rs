@@ -19,8 +19,8 @@ const USUAL_PAYMENTS: f64 = 5.0;
 /// Where forwards bring less than this share of what comes in, the balance is not the plan's business: whatever else refills the
 /// channel does not follow our prices, and the learner prices the channel alone.
 const LEAST_FORWARDED: f64 = 0.5;
-/// Two days in which payers could be served.
-const LEAST_WATCHED_HOURS: f64 = 48.0;
+/// Hours in which payers could be served, before anything is known of them.
+const LEAST_WATCHED_HOURS: f64 = 5.0;
 
 /// One peer as a plan sees it.
 #[derive(Clone, Debug)]
@@ -89,15 +89,15 @@ pub fn plan(i: &PlanInputs) -> Plan {
     Plan { at: i.now, bids }
 }
 
-/// What is wanted of one peer's channels, msat a day.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+/// What is wanted of one peer's channels, in msat a day.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Wanted {
     /// Would leave at the fee in force, if there were balance for all of it.
     pub out: f64,
     /// Comes in by other ways than forwards and our own moves; negative: leaves.
     pub other: f64,
-    /// Payers of late that this rests on.
-    pub events: f64,
+    /// What may leave (rising), and what the next of it earns (ppm, falling) if the fee always follows.
+    pub worth: Vec<(f64, f64)>,
 }
 
 /// What is wanted of each peer. Peers whose payers could hardly be watched are left out: of them nothing has been learned.
@@ -106,9 +106,9 @@ pub fn wanted(i: &PlanInputs) -> Vec<(PeerId, Wanted)> {
         let outlook = planned.outlook(i);
         let fee = planned.channels.iter().max_by_key(|c| c.capacity)?.ours.ppm.as_f64() + outlook.base;
         let at = |rung: &&(f64, f64)| rung.0 >= fee;
-        let rung = outlook.ladder.iter().find(at).or(outlook.ladder.last())?;
-        (outlook.watched >= LEAST_WATCHED_HOURS)
-            .then_some((planned.peer, Wanted { out: rung.1, other: outlook.inflow, events: outlook.events }))
+        let out = outlook.ladder.iter().find(at).or(outlook.ladder.last())?.1;
+        let worth = bid_price::marginal_revenue(&outlook.ladder);
+        (outlook.watched >= LEAST_WATCHED_HOURS).then_some((planned.peer, Wanted { out, other: outlook.inflow, worth }))
     };
     i.peers.iter().filter_map(of).collect()
 }

@@ -17,6 +17,7 @@ use crate::node::{NodeError, Rebalancer};
 use crate::options::Options;
 use crate::rebalance::{
     self, Budget, Busy, Candidate, Funds, Limits, Move, PastMove, PeerFacts, Plan, RebalanceInputs, Tuning, Wanted,
+    Worth,
 };
 
 /// Amounts of the newest forwards from which it is told how large payments are.
@@ -26,11 +27,9 @@ const PAST_DAYS: f64 = 30.0;
 /// A channel of ours that has not sent anything yet is new for so long.
 const NEWCOMER_DAYS: f64 = 14.0;
 const BUDGET_HOURS: f64 = 24.0;
-/// Where a channel is priced so that its balance lasts, more of it is sold at a lower price: with payers as they are found, a satoshi
+/// Where a channel is priced so that its balance lasts, more of it is sold at a lower price: with payers as they usually are, a satoshi
 /// more earns about this part of the price.
 const SOLD: f64 = 0.6;
-/// Of all pairs the best ones are taken, which are those whose demand is overrated most: with so many payers of late, half of it counts.
-const FEW_PAYERS: f64 = 100.0;
 /// An order that was just given may not show at once.
 const FIRST_SIGN_SECS: i64 = 60;
 
@@ -287,9 +286,9 @@ impl Ops {
                 reputations.get(&planned.peer).map(|r: &Reputation| Share::clamped(super::fee_cycle::success_score(r)));
             let wanted = wanted.get(&planned.peer);
             let other_per_day = wanted.map_or(0.0, |wanted| wanted.other);
-            let believed = wanted.map(|wanted| Share::clamped(wanted.events / (wanted.events + FEW_PAYERS)));
             let wanted_per_day = wanted.map(|wanted| wanted.out);
-            (planned.peer, PeerFacts { wanted_per_day, other_per_day, believed, reputation })
+            let worth = wanted.and_then(|wanted| Worth::new(wanted.worth.clone()));
+            (planned.peer, PeerFacts { wanted_per_day, worth, other_per_day, reputation })
         };
         Ok(planned.iter().map(facts).collect())
     }

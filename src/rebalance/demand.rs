@@ -6,7 +6,7 @@
 use crate::domain::Msat;
 
 /// Days within which a balance is to be of use.
-const HORIZON_DAYS: f64 = 7.0;
+pub(super) const HORIZON_DAYS: f64 = 7.0;
 /// The size of a payment where no recent one is known, msat.
 const USUAL_PAYMENT: f64 = 50_000_000.0;
 /// No payment is larger than this share of the channel's capacity.

@@ -24,6 +24,7 @@ use crate::domain::{
 
 pub use budget::{Budget, Funds, Limits, Stop, budget, reservation};
 pub use reason::{Reason, Refusal, Role};
+pub use worth::Worth;
 
 /// All that a plan looks at.
 #[derive(Clone, Debug)]
@@ -66,15 +67,16 @@ pub enum Busy {
 }
 
 /// What is known of a peer beside its channels.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct PeerFacts {
     /// Msat a day that would leave by its channels at the fee in force, if there were balance for all of it; `None`: nothing has been
     /// learned.
     pub wanted_per_day: Option<f64>,
+    /// What may leave by its channels (msat a day, rising), and what the next of it earns (ppm, falling) if the fee always follows;
+    /// `None`: nothing has been learned.
+    pub worth: Option<Worth>,
     /// Msat a day that come in by other ways than forwards and moves; negative: that leave.
     pub other_per_day: f64,
-    /// How far that can be relied on; `None`: fully.
-    pub believed: Option<Share>,
     /// How often payments that it brought got through; `None`: it is not to be weighed.
     pub reputation: Option<Share>,
 }
@@ -108,7 +110,7 @@ pub struct Tuning {
     pub max_amount: Sat,
     /// Larger moves are made in parts.
     pub max_part: Sat,
-    /// Of the price, what a satoshi earns that is added: more balance is sold by asking less.
+    /// Of the price of a channel whose payers nobody knows, what a satoshi earns that is added: more balance is sold by asking less.
     pub sold: Share,
     /// What the network takes beside the last peer's fee, where nothing better is known.
     pub fee_buffer: Ppm,
@@ -207,5 +209,11 @@ impl RebalanceInputs<'_> {
     fn spendable(&self, peer: &PeerId) -> f64 {
         let with_peer = self.channels.iter().filter(|candidate| candidate.channel.peer == *peer);
         with_peer.map(|candidate| candidate.channel.spendable.as_f64()).sum()
+    }
+
+    /// Msat of all channels with the peer.
+    fn capacity(&self, peer: &PeerId) -> f64 {
+        let with_peer = self.channels.iter().filter(|candidate| candidate.channel.peer == *peer);
+        with_peer.map(|candidate| candidate.channel.capacity.as_f64()).sum()
     }
 }

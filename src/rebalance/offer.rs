@@ -101,7 +101,9 @@ impl<'s, 'a> Pair<'s, 'a> {
     /// Where the difference of the prices comes down to the marginal cost: there the sum of what is won is largest.
     fn best(&self, i: &RebalanceInputs) -> Result<Size, Reason> {
         let limit = Msat::from_sat(i.tuning.max_amount).map_or(f64::INFINITY, |most| most.as_f64());
-        let most = self.fill.ramp.most.min(self.drain.ramp.most).min(limit);
+        // Beyond that not even a source that gives up nothing would make it worth the way.
+        let worthwhile = self.fill.ramp.until(self.quote.rate(0.0)).max(self.fill.strategic);
+        let most = self.fill.ramp.most.min(self.drain.ramp.most).min(limit).min(worthwhile);
         let amounts = || (1..=STEPS).map(|k| most * f64::from(k) / f64::from(STEPS));
         let best = amounts().fold((0.0, 0.0), |best, msat| {
             let net = self.net(msat);

@@ -1,9 +1,9 @@
 //! Which channels may be filled, which may be drained, and what the next satoshi is worth in each. Never pairs them.
 
 use super::demand::{Need, Sizes};
-use super::worth::Ramp;
+use super::worth::{Ramp, Worth};
 use super::{Busy, Candidate, Reason, RebalanceInputs, Refusal, Role, breaker};
-use crate::domain::{Channel, RebalanceMode, Share};
+use crate::domain::{Channel, PeerId, RebalanceMode};
 
 /// Share of the capacity that stays with whoever has it: the channel reserve, fees, and room for payments in flight.
 const KEPT: f64 = 0.05;
@@ -89,9 +89,7 @@ fn most_out(channel: &Channel) -> f64 {
 pub(super) fn forced<'a>(candidate: &'a Candidate<'a>, role: Role) -> Side<'a> {
     let channel = candidate.channel;
     let most = if role == Role::Fill { most_in(channel) } else { most_out(channel) };
-    let nothing = Need::new(&Sizes::new(&[], channel.capacity.as_f64()), 0.0, 0.0);
-    let ramp = Ramp::new(&nothing, 0.0, 0.0, most, 1.0);
-    Side { candidate, ramp, local: channel.local.as_f64(), strategic: 0.0 }
+    Side { candidate, ramp: Ramp::new(most, |_| 0.0), local: channel.local.as_f64(), strategic: 0.0 }
 }
 
 fn able(i: &RebalanceInputs, candidate: &Candidate) -> Result<(), Reason> {
@@ -124,34 +122,60 @@ fn side<'a>(
     if most < least.as_f64() * 1000.0 {
         return Err(Reason::NoRoom { msat: most.max(0.0), least });
     }
+    let ramp = match known(i, candidate) {
+        Some((worth, into)) => {
+            let idle = KEPT * i.capacity(&candidate.channel.peer);
+            let balance = i.spendable(&candidate.channel.peer) - idle;
+            Ramp::new(most, |moved| worth.of_balance(balance + toward * moved, into))
+        }
+        None => guessed(i, candidate, usual, (most, toward))?,
+    };
+    Ok(Side { candidate, ramp, local: candidate.channel.local.as_f64(), strategic: 0.0 })
+}
+
+/// What has been learned of the payers of a channel that is not new, and msat a day that come in.
+fn known<'a>(i: &RebalanceInputs<'a>, candidate: &Candidate) -> Option<(&'a Worth, f64)> {
+    let worth = i.peers.get(&candidate.channel.peer)?.worth.as_ref()?;
+    (!candidate.newcomer).then(|| (worth, into(i, candidate)))
+}
+
+/// The same where nobody knows the payers: by the fee in force, and the chance that the balance is needed.
+fn guessed(i: &RebalanceInputs, candidate: &Candidate, usual: f64, (most, toward): (f64, f64)) -> Result<Ramp, Reason> {
     let channel = candidate.channel;
     let sizes = Sizes::new(i.amounts, channel.capacity.as_f64());
-    let (out, into) = wanted(i, candidate, usual).ok_or(Reason::DemandUnknown)?;
-    let need = Need::new(&sizes, out, into);
+    let out = wanted(i, candidate, usual).ok_or(Reason::DemandUnknown)?;
+    let need = Need::new(&sizes, out, into(i, candidate));
     if need.is_nothing() && toward > 0.0 && !candidate.hive {
         return Err(Reason::NoDemand);
     }
     let fee = channel.ours.ppm.as_f64() + channel.ours.base.as_f64() * 1e6 / sizes.mean();
     // What is taken from where it would have been sold anyway loses the whole price.
-    let facts = i.peers.get(&channel.peer).copied().unwrap_or_default();
-    let believed = facts.believed.filter(|_| !candidate.newcomer).map_or(1.0, Share::get);
-    let earned = if toward > 0.0 { fee * i.tuning.sold.get() * believed } else { fee };
-    let ramp = Ramp::new(&need, earned, i.spendable(&channel.peer), most, toward);
-    Ok(Side { candidate, ramp, local: channel.local.as_f64(), strategic: 0.0 })
+    let earned = if toward > 0.0 { fee * i.tuning.sold.get() } else { fee };
+    let balance = i.spendable(&channel.peer);
+    Ok(Ramp::new(most, |moved| earned * need.chance_above((balance + toward * moved).max(0.0))))
 }
 
-/// Msat a day that are wanted out by the channels with the peer, and that come in; `None`: nobody knows.
-fn wanted(i: &RebalanceInputs, candidate: &Candidate, usual: f64) -> Option<(f64, f64)> {
-    let with_peer = || i.channels.iter().filter(|other| other.channel.peer == candidate.channel.peer);
-    let flows = || with_peer().filter_map(|other| other.flow);
-    let facts = i.peers.get(&candidate.channel.peer).copied().unwrap_or_default();
-    let into = flows().map(|flow| flow.in_per_day).sum::<f64>() + facts.other_per_day.max(0.0);
-    let learned = facts.wanted_per_day;
+fn with_peer<'a>(i: &RebalanceInputs<'a>, peer: PeerId) -> impl Iterator<Item = &'a Candidate<'a>> {
+    i.channels.iter().filter(move |other| other.channel.peer == peer)
+}
+
+/// Msat a day that come in by the channels with the peer.
+fn into(i: &RebalanceInputs, candidate: &Candidate) -> f64 {
+    let peer = candidate.channel.peer;
+    let others = i.peers.get(&peer).map_or(0.0, |facts| facts.other_per_day.max(0.0));
+    with_peer(i, peer).filter_map(|other| other.flow).map(|flow| flow.in_per_day).sum::<f64>() + others
+}
+
+/// Msat a day that are wanted out by the channels with the peer; `None`: nobody knows.
+fn wanted(i: &RebalanceInputs, candidate: &Candidate, usual: f64) -> Option<f64> {
+    let peer = candidate.channel.peer;
+    let learned = i.peers.get(&peer).and_then(|facts| facts.wanted_per_day);
     if candidate.newcomer {
-        return Some((learned.unwrap_or(0.0).max(NEWCOMER * usual), into));
+        return Some(learned.unwrap_or(0.0).max(NEWCOMER * usual));
     }
+    let flows = || with_peer(i, peer).filter_map(|other| other.flow);
     let seen = flows().next().map(|_| flows().map(|flow| flow.out_per_day).sum());
-    learned.or(seen).map(|out| (out, into))
+    learned.or(seen)
 }
 
 /// The median of what leaves by the node's channels that are asked for at all, msat a day.

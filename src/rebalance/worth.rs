@@ -1,10 +1,14 @@
-//! What a balance is worth at its margin: the fee that one more satoshi of it would earn, times the chance that it is needed. Pure;
-//! never looks at the cost of moving it.
+//! What a balance is worth at its margin. Where payers are known: what one more satoshi of it earns, if the fee always follows. Where
+//! they are not: the fee in force, times the chance that it is needed. Pure; never looks at the cost of moving it.
 
-use super::demand::Need;
+use super::demand::HORIZON_DAYS;
 
 /// Points at which the price is computed; straight lines lie between them.
 const POINTS: usize = 48;
+
+/// What the next millisatoshi of outflow earns (ppm, falling), by the outflow there is (msat a day, rising); nothing past the last.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Worth(Vec<(f64, f64)>);
 
 /// The price (ppm) of balance along a channel that is filled or drained, and its sum from the start.
 #[derive(Clone, Debug)]
@@ -17,16 +21,36 @@ pub(super) struct Ramp {
     sums: [f64; POINTS],
 }
 
+impl Worth {
+    /// `None`: the points are none, out of order, or no numbers.
+    pub fn new(points: Vec<(f64, f64)>) -> Option<Worth> {
+        let falls = points.windows(2).all(|pair| pair[0].0 <= pair[1].0 && pair[0].1 >= pair[1].1);
+        let numbers = points.iter().all(|(per_day, ppm)| per_day.is_finite() && ppm.is_finite());
+        (falls && numbers && !points.is_empty()).then_some(Worth(points))
+    }
+
+    /// What one more unit of a balance earns that is used up within the horizon, beside what comes in by itself (msat a day).
+    pub(super) fn of_balance(&self, balance: f64, into: f64) -> f64 {
+        self.at(into.max(0.0) + balance.max(0.0) / HORIZON_DAYS)
+    }
+
+    fn at(&self, per_day: f64) -> f64 {
+        let next = self.0.partition_point(|point| point.0 <= per_day);
+        match (next.checked_sub(1).and_then(|k| self.0.get(k)), self.0.get(next)) {
+            (Some(a), Some(b)) => a.1 + (per_day - a.0) / (b.0 - a.0) * (b.1 - a.1),
+            (None, Some(first)) => first.1,
+            (_, None) => 0.0,
+        }
+    }
+}
+
 impl Ramp {
-    /// `toward`: 1 if it is filled, -1 if it is drained.
-    pub(super) fn new(need: &Need, fee: f64, balance: f64, most: f64, toward: f64) -> Ramp {
+    /// `price`: by what has been moved.
+    pub(super) fn new(most: f64, price: impl Fn(f64) -> f64) -> Ramp {
         let most = most.max(0.0);
         let step = most / (POINTS as f64 - 1.0);
         let mut place = (0_u32..).map(f64::from);
-        let prices: [f64; POINTS] = std::array::from_fn(|_| {
-            let moved = step * place.next().unwrap_or(0.0);
-            fee * need.chance_above((balance + toward * moved).max(0.0))
-        });
+        let prices: [f64; POINTS] = std::array::from_fn(|_| price(step * place.next().unwrap_or(0.0)));
         let mut sum = 0.0;
         let sums = std::array::from_fn(|k| {
             if k > 0 {
@@ -73,14 +97,14 @@ impl Ramp {
 
 #[cfg(test)]
 mod tests {
-    use super::super::demand::Sizes;
+    use super::super::demand::{Need, Sizes};
     use super::*;
     use crate::domain::Msat;
 
     #[test]
     fn sums_are_the_areas_below_prices() {
         let need = Need::new(&Sizes::new(&[Msat(50_000_000)], 5e9), 3e8, 1e8);
-        let ramp = Ramp::new(&need, 400.0, 2e8, 2e9, 1.0);
+        let ramp = Ramp::new(2e9, |moved| 400.0 * need.chance_above(2e8 + moved));
         let mut area = 0.0;
         for k in 0..2000 {
             let at = f64::from(k) * 1e6;
@@ -96,8 +120,30 @@ mod tests {
 
     #[test]
     fn what_cannot_be_moved_is_worth_nothing() {
-        let need = Need::new(&Sizes::new(&[], 5e9), 3e8, 0.0);
-        let ramp = Ramp::new(&need, 400.0, 0.0, -5.0, 1.0);
+        let ramp = Ramp::new(-5.0, |_| 400.0);
         assert_eq!((ramp.most, ramp.sum(1e9)), (0.0, 0.0));
+    }
+
+    #[test]
+    fn a_balance_is_worth_what_the_next_of_it_earns() {
+        // Up to 100 sat a day are sold at 1,000 ppm and more; 300 sat earn as much as can be earned.
+        let worth = Worth::new(vec![(0.0, 2000.0), (100_000.0, 1000.0), (300_000.0, 0.0)]).unwrap();
+        let table = [
+            // (balance, comes in a day, ppm)
+            (0.0, 0.0, 2000.0),
+            (350_000.0, 0.0, 1500.0),
+            (0.0, 50_000.0, 1500.0),
+            (350_000.0, 50_000.0, 1000.0),
+            (700_000.0, 100_000.0, 500.0),
+            (0.0, 300_000.0, 0.0),
+            (1e12, 0.0, 0.0),
+            (-5.0, -5.0, 2000.0),
+        ];
+        for (balance, into, ppm) in table {
+            assert!((worth.of_balance(balance, into) - ppm).abs() < 1e-9, "{balance} {into}");
+        }
+        assert_eq!(Worth::new(vec![]), None);
+        assert_eq!(Worth::new(vec![(0.0, 5.0), (1.0, 6.0)]), None, "more is never worth more");
+        assert_eq!(Worth::new(vec![(0.0, f64::NAN)]), None);
     }
 }

@@ -7,8 +7,6 @@ use crate::fees::FeeInputs;
 pub(crate) struct Outlook {
     /// Fees (ppm, base fee included) and msat a day that would be wanted at them.
     pub(crate) ladder: Vec<(f64, f64)>,
-    /// How many of late it rests on.
-    pub(crate) events: f64,
     /// Msat a day that come in by other ways than forwards; negative: that leave.
     pub(crate) inflow: f64,
     /// Msat that forwards have brought and taken lately, and their share of all that came.
@@ -41,7 +39,6 @@ pub(crate) fn outlook(i: &FeeInputs) -> Outlook {
     let (purse, (brought, left)) = (&climb.purse, climb.purse.forwards());
     Outlook {
         ladder,
-        events: posterior.events,
         inflow: purse.other_inflow(i.capacity()),
         brought: brought * i.capacity(),
         left: left * i.capacity(),

@@ -50,8 +50,46 @@ fn what_has_been_learned_counts_before_what_was_seen() {
     let mut scene = scene();
     scene.flows[0] = Some(flow(0.0, 0.0));
     assert_eq!(scene.why(1), Reason::NoDemand, "nothing left, because there was nothing to send");
-    scene.peers.insert(peer(1), PeerFacts { wanted_per_day: Some(4e8), ..PeerFacts::default() });
+    scene.peers.insert(peer(1), wanted(800.0, 400_000.0));
     assert_eq!(scene.plan().moves.len(), 1);
+}
+
+/// Payers who give up one by one as the fee rises to `ppm`; at no fee at all `sat` a day.
+fn wanted(ppm: f64, sat: f64) -> PeerFacts {
+    let worth = Worth::new(vec![(0.0, ppm), (sat * 1000.0 / 2.0, 0.0)]);
+    PeerFacts { wanted_per_day: Some(sat * 1000.0 / 2.0), worth, ..PeerFacts::default() }
+}
+
+#[test]
+fn a_channel_of_known_payers_is_filled_to_where_more_would_only_be_sold_for_less() {
+    let table = [
+        // sat a day that would leave for nothing, that come in anyhow, fees of the way, whether it is filled
+        (400_000.0, 0.0, 150, true),
+        (400_000.0, 100_000.0, 150, true),
+        (400_000.0, 200_000.0, 150, false),
+        (400_000.0, 0.0, 780, false),
+        (4_000.0, 0.0, 150, false),
+        (4_000_000.0, 0.0, 700, true),
+    ];
+    for (sat, into, ppm, filled) in table {
+        let mut scene = scene().route(2, 1, ppm);
+        scene.flows[0] = Some(flow(0.0, into));
+        scene.peers.insert(peer(1), wanted(800.0, sat));
+        let plan = scene.plan();
+        assert_eq!(!plan.moves.is_empty(), filled, "{sat} a day, {into} come in, {ppm} ppm:\n{plan}");
+    }
+}
+
+#[test]
+fn what_a_known_source_gives_up_is_what_it_would_have_sold() {
+    let profit = |sat: f64| {
+        let mut scene = scene();
+        scene.budget.room = Msat(u64::MAX);
+        scene.peers.insert(peer(2), wanted(600.0, sat));
+        scene.plan().moves.first().map_or(0.0, |made| made.numbers.profit)
+    };
+    let profits = [100_000.0, 400_000.0, 1_000_000.0, 2_000_000.0, 4_000_000.0].map(profit);
+    assert!(profits.windows(2).all(|pair| pair[0] >= pair[1]) && profits[0] > profits[4], "{profits:?}");
 }
 
 #[test]

@@ -7,7 +7,9 @@ use super::*;
 fn nodes() -> impl Strategy<Value = Scene> {
     let one = (0.0..1.0_f64, 0_u32..2000, 0.0..2e6_f64, 0.0..1e6_f64, 0_u32..1500);
     let extra = (0_u64..3_000_000, proptest::option::of(0.1..1.0_f64), 0_u32..4, proptest::bool::ANY);
-    (proptest::collection::vec(one, 2..7), extra).prop_map(|(channels, (room, kelly, slots, hive))| {
+    // What has been learned of the payers of some of them: the highest fee, and what may leave in a day.
+    let known = proptest::collection::vec(proptest::option::of((1.0..3000.0_f64, 1e6..1e9_f64)), 7);
+    (proptest::collection::vec(one, 2..7), extra, known).prop_map(|(channels, (room, kelly, slots, hive), known)| {
         let made = (1..).zip(&channels).map(|(n, (local, ppm, _, _, theirs))| {
             let mut channel = channel(n, *local, *ppm);
             channel.theirs.as_mut().unwrap().ppm = Ppm(*theirs);
@@ -18,6 +20,10 @@ fn nodes() -> impl Strategy<Value = Scene> {
         (scene.budget.room, scene.budget.slots) = (Msat(room), slots);
         scene.tuning.kelly = kelly.and_then(Share::new);
         scene.hive[0] = hive;
+        for (number, known) in (1..).zip(known) {
+            let worth = known.and_then(|(ppm, msat)| Worth::new(vec![(0.0, ppm), (msat, 0.0)]));
+            scene.peers.insert(peer(number), PeerFacts { worth, ..PeerFacts::default() });
+        }
         scene
     })
 }
