@@ -210,10 +210,4 @@ impl RebalanceInputs<'_> {
         let with_peer = self.channels.iter().filter(|candidate| candidate.channel.peer == *peer);
         with_peer.map(|candidate| candidate.channel.spendable.as_f64()).sum()
     }
-
-    /// Msat of all channels with the peer.
-    fn capacity(&self, peer: &PeerId) -> f64 {
-        let with_peer = self.channels.iter().filter(|candidate| candidate.channel.peer == *peer);
-        with_peer.map(|candidate| candidate.channel.capacity.as_f64()).sum()
-    }
 }

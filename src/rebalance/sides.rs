@@ -124,8 +124,7 @@ fn side<'a>(
     }
     let ramp = match known(i, candidate) {
         Some((worth, into)) => {
-            let idle = KEPT * i.capacity(&candidate.channel.peer);
-            let balance = i.spendable(&candidate.channel.peer) - idle;
+            let balance = i.spendable(&candidate.channel.peer);
             Ramp::new(most, |moved| worth.of_balance(balance + toward * moved, into))
         }
         None => guessed(i, candidate, usual, (most, toward))?,
