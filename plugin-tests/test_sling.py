@@ -40,7 +40,7 @@ class Ring:
     def ready(self):
         """Our plugin, which moves in small parts, so that there is a middle."""
         self.node.ready(**OPTIONS)
-        self.rpc.call("revenue-config", {"action": "set", "key": "sling_chunk_size_sats", "value": PART})
+        self.set(sling_chunk_size_sats=PART)
 
     def stop_sling(self):
         if LIGHTNINGD:
@@ -75,8 +75,48 @@ class Ring:
         assert answer["status"] == "success", answer
         return answer["rebalance_id"]
 
+    def booked(self):
+        """Msat of fees for them, by the node's bookkeeper."""
+        accounts = {channel["channel_id"] for channel in self.node.channels()}
+        events = [e for a in accounts for e in self.rpc.call("bkpr-listaccountevents", {"account": a})["events"]]
+        return sum(int(e.get("fees_msat", 0)) for e in events if e.get("is_rebalance") and int(e["debit_msat"]))
+
+    def searches(self):
+        """Does the node look for routes?"""
+        return any(c["command"].startswith("getroutes ") for c in self.rpc.help()["help"])
+
+    def demanded(self):
+        """The moves of a plan that was made on what was sold."""
+        self.sell()
+        self.rpc.call("revenue-analyze")
+        return self.step()["moves"]
+
+    def set(self, **options):
+        for key, value in options.items():
+            self.rpc.call("revenue-config", {"action": "set", "key": key, "value": value})
+
     def step(self):
         return self.rpc.call("revenue-rebalance")
+
+    def sell(self):
+        """Payers drain `source` through us until it is well below what they ask for; then there is a way around for its refill."""
+        if not LIGHTNINGD:
+            self.rpc.call("sim-advance", {"seconds": 3 * 86_400})
+            # Ways are dearer here than our neighbours' fees: what sells is sold dear.
+            sold = max(self.rpc.call("revenue-analyze")["channels"], key=lambda c: c["flow_ratio"] * c["daily_volume"])
+            peer = self.node.channel(sold["channel_id"])["peer_id"]
+            words = {"action": "set", "peer_id": peer, "strategy": "static", "fee_ppm_target": 2_000}
+            self.rpc.call("revenue-policy", words)
+            self.rpc.call("revenue-wake-all")
+            return
+        left, right = self.node.left, self.node.right
+        for payment in range(6):
+            invoice = right.rpc.invoice(1_000_000_000, f"sold-{payment}", "a forward")
+            left.rpc.call("xpay", {"invstring": invoice["bolt11"]})
+        invoice = left.rpc.invoice(5_000_000_000, "around", "balance for the third side")
+        right.rpc.call("xpay", {"invstring": invoice["bolt11"]})
+        # A payment is settled with its payer before the last link has forgotten its HTLC.
+        wait_for(lambda: not any(c["htlcs"] for c in self.node.channels()), 30, "the last HTLC to be gone")
 
     def move(self, number):
         return next(m for m in self.rpc.call("revenue-status")["recent_rebalances"] if m["id"] == number)
@@ -211,3 +251,29 @@ def test_sling_is_stopped_in_the_middle_and_what_came_is_paid(ring):
     assert ring.reserved() == 0
     assert ring.paid() == (before[0] + fees, before[1] + moved)
     assert not any("sling" in warning for warning in ring.rpc.call("revenue-status")["warnings"])
+
+
+# On the simulated node: a network in which one channel sells much more than the others.
+@pytest.mark.parametrize("node", [2], indirect=True, ids=["busy"])
+def test_demand_makes_the_plan_move_by_itself(ring):
+    """Last: from here on something was sold, and every plan wants to move."""
+    ring.start_sling()
+    ring.node.ready(**OPTIONS)
+    # Small and in parts, so that it is over soon; nothing is added to what the last peer asks.
+    ring.set(rebalance_max_amount=1_000_000, sling_chunk_size_sats=200_000, inbound_fee_estimate_ppm=0)
+    before, noted = ring.paid(), ring.booked()
+    planned = wait_for(ring.demanded, 90, "a plan with a move in it")
+    # What has begun goes on; nothing more begins.
+    ring.set(rebalance_min_profit_ppm=100_000)
+    told = [move["outcome"] for move in ring.rpc.call("revenue-rebalance-debug")["moves"]]
+    assert told == [f"rebalance {n + 1} has begun" for n in range(len(planned))]
+    if ring.searches():
+        basis = "by the node's search for routes"
+        assert all(move["cost_basis"] == basis and basis in move["message"] for move in planned), planned
+    moves = [ring.closed(n + 1) for n in range(len(planned))]
+    assert all(move["rebalance_type"] == "normal" for move in moves)
+    fees, moved = (now - then for now, then in zip(ring.paid(), before))
+    assert sum(move["moved_sats"] for move in moves) * 1000 == moved > 0, (moves, moved)
+    assert sum(move["actual_fee_msat"] for move in moves) == fees == ring.booked() - noted > 0, (moves, fees)
+    assert any(move["status"] == "success" for move in moves), moves
+    assert ring.reserved() == 0

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
-use cl_revenue_ops::domain::{Booked, ChannelId, Job, MoveFailure, MoveOrder, Msat, Ppm, Sat, Scid, Tally, Task, Time};
+use cl_revenue_ops::domain::{
+    Booked, ChannelId, Job, MoveFailure, MoveOrder, Msat, Paid, Ppm, Sat, Scid, Tally, Task, Time,
+};
 use cl_revenue_ops::ledger::{MoveRow, MoveState};
 use cl_revenue_ops::node::{BreakerReport, Node as _, NodeError, Rebalancer};
 use cl_revenue_ops::ops::{Begun, HandOrder, Ops, OrderError, Presence, Settings};
@@ -27,6 +29,7 @@ pub(crate) struct Work {
     jobs: BTreeMap<Scid, Job>,
     tallies: HashMap<Scid, Tally>,
     booked: Booked,
+    paid: Paid,
     pub(crate) orders: Vec<MoveOrder>,
     stopped: Vec<Scid>,
 }
@@ -55,6 +58,7 @@ impl Mover {
         work.booked.moved.0 += parts * order.part.0 * 1000;
         work.booked.spent.0 += parts * fee;
         work.booked.parts += parts;
+        (work.paid.moved, work.paid.spent) = (work.booked.moved, work.booked.spent);
         work.jobs.insert(order.to, Job { channel: order.to, tasks: vec![task], standing: false });
     }
 }
@@ -99,7 +103,11 @@ impl Rebalancer for Mover {
         Ok((!work.no_books).then_some(work.booked))
     }
 
-    async fn pending(&self, _: Scid) -> Result<bool, NodeError> {
+    async fn paid(&self, _: Sat, _: Time) -> Result<Paid, NodeError> {
+        Ok(self.work().paid)
+    }
+
+    async fn pending(&self, _: ChannelId, _: ChannelId) -> Result<bool, NodeError> {
         Ok(self.work().pending)
     }
 

@@ -191,6 +191,7 @@ impl World {
             job,
             tally: work.tally.clone(),
             booked: self.exact.then_some(booked),
+            paid: None,
             pending: Some(self.work.iter().any(|work| work.pending)),
             timeout_secs: 7200,
         }
