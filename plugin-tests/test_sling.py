@@ -3,6 +3,7 @@ node's own. The ledger's cost is compared with what the node has paid, to the ms
 
 import os
 import shutil
+import signal
 import time
 
 import pytest
@@ -47,6 +48,12 @@ class Ring:
             self.rpc.plugin_stop(SLING)
         else:
             self.rpc.call("sim-neighbours", {"sling": False})
+
+    def kill_plugin(self):
+        """At once, without a word."""
+        for pid in self.node.plugin_pids():
+            os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: not self.node.plugin_runs(), 30, "the node to notice that the plugin is dead")
 
     def forbid(self, forbidden):
         """Takes the only way away, or gives it back."""
@@ -227,6 +234,27 @@ def test_the_plugin_is_stopped_in_the_middle_and_finds_its_move_again(ring):
     assert (move["status"], moved) == ("success", 400_000_000), move
     assert move["actual_fee_msat"] == fees
     assert ring.reserved() == 0
+
+
+def test_the_plugin_is_killed_in_the_middle_and_its_heir_pays_what_the_network_took(ring):
+    ring.start_sling()
+    ring.ready()
+    before, noted = ring.paid(), ring.booked()
+    number = ring.order(400_000)
+    ring.moves_something(before[1])
+    ring.kill_plugin()
+    between = ring.paid()[1] - before[1]
+    assert between < 400_000_000, "it was over before it was interrupted"
+    # What the ledger has reserved is all that is left of the first life.
+    ring.ready()
+    assert ring.move(number)["status"] in ("running", "reserved", "success")
+    move = ring.closed(number)
+    fees, moved = (now - then for now, then in zip(ring.paid(), before))
+    assert (move["status"], moved) == ("success", 400_000_000), move
+    assert move["actual_fee_msat"] == fees == ring.booked() - noted > 0
+    assert ring.reserved() == 0
+    budget = ring.rpc.call("revenue-rebalance-debug")["capital_controls"]
+    assert budget["daily_spent_msat"] == fees, budget
 
 
 def test_sling_is_stopped_in_the_middle_and_what_came_is_paid(ring):
