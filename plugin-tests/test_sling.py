@@ -200,6 +200,24 @@ def test_what_was_ordered_comes_across_and_is_booked_to_the_msat(ring):
     assert debug["sling_available"] and debug["capital_controls"]["daily_spent_msat"] == fees
 
 
+@pytest.mark.skipif(bool(LIGHTNINGD), reason="a real sling does not lie when it is told to")
+@pytest.mark.parametrize("lie", ["phantom", "leaves-out", "overstates", "halves"])
+def test_sling_may_lie_and_the_node_is_believed(ring, lie):
+    ring.start_sling()
+    ring.rpc.call("sim-neighbours", {"lie": lie})
+    ring.ready()
+    before = ring.paid()
+    number = ring.order(100_000)
+    move = ring.closed(number)
+    fees, moved = (now - then for now, then in zip(ring.paid(), before))
+    assert (move["status"], move["moved_sats"] * 1000, move["actual_fee_msat"]) == ("success", moved, fees), move
+    debug = ring.rpc.call("revenue-rebalance-debug")
+    assert debug["capital_controls"]["daily_spent_msat"] == fees > 0
+    # Halves are honest: what came is counted as it came.
+    told = [(found["rebalance_id"], found["settled_spent_msat"], found["settled_by"]) for found in debug["differences"]]
+    assert told == ([] if lie == "halves" else [(number, fees, "the node's books")]), debug["differences"]
+
+
 def test_no_way_costs_nothing_and_is_called_so(ring):
     ring.start_sling()
     ring.forbid(True)

@@ -108,7 +108,7 @@ impl Lightningd {
             json!({
                 "created_index": part.number, "id": part.number, "payment_hash": hash(part), "groupid": 1,
                 "destination": us, "amount_msat": amount, "amount_sent_msat": amount + part.fee.0,
-                "created_at": timestamp(part.sent), "status": status,
+                "created_at": part.sent.secs(), "status": status,
             })
         };
         let rows = rows.filter(|(part, status)| {
