@@ -229,7 +229,7 @@ impl Mover {
             failures: mine().filter(|part| !part.came).count() as u64,
             reasons: vec![],
         };
-        let last = came().last().map_or(Sat(0), |part| part.amount);
+        let last = came().next_back().map_or(Sat(0), |part| part.amount);
         let phantom = self.works.get(&channel).map_or(Sat(0), |work| work.order.part);
         match self.lie {
             Some(Lie::Phantom) => {

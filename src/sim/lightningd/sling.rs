@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 
 use super::Lightningd;
-use super::channels::timestamp;
 use super::wire::{Answer, Params, Request, RpcError, as_text};
 use crate::domain::{MoveOrder, Msat, Ppm, Sat, Scid, Tally, Task};
 use crate::sim::mover::{Lie, Mover, Part};
