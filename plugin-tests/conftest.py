@@ -203,7 +203,8 @@ if LIGHTNINGD:
 else:
 
     @pytest.fixture
-    def node(tmp_path):
-        node = SimulatedNode(tmp_path / "node", "--channels", "4")
+    def node(request, tmp_path):
+        """A test that asks for it has a network of another seed."""
+        node = SimulatedNode(tmp_path / "node", "--channels", "4", seed=getattr(request, "param", 7))
         yield node
         node.close()

@@ -3,6 +3,7 @@ node's own. The ledger's cost is compared with what the node has paid, to the ms
 
 import os
 import shutil
+import signal
 import time
 
 import pytest
@@ -40,13 +41,19 @@ class Ring:
     def ready(self):
         """Our plugin, which moves in small parts, so that there is a middle."""
         self.node.ready(**OPTIONS)
-        self.rpc.call("revenue-config", {"action": "set", "key": "sling_chunk_size_sats", "value": PART})
+        self.set(sling_chunk_size_sats=PART)
 
     def stop_sling(self):
         if LIGHTNINGD:
             self.rpc.plugin_stop(SLING)
         else:
             self.rpc.call("sim-neighbours", {"sling": False})
+
+    def kill_plugin(self):
+        """At once, without a word."""
+        for pid in self.node.plugin_pids():
+            os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: not self.node.plugin_runs(), 30, "the node to notice that the plugin is dead")
 
     def forbid(self, forbidden):
         """Takes the only way away, or gives it back."""
@@ -75,8 +82,48 @@ class Ring:
         assert answer["status"] == "success", answer
         return answer["rebalance_id"]
 
+    def booked(self):
+        """Msat of fees for them, by the node's bookkeeper."""
+        accounts = {channel["channel_id"] for channel in self.node.channels()}
+        events = [e for a in accounts for e in self.rpc.call("bkpr-listaccountevents", {"account": a})["events"]]
+        return sum(int(e.get("fees_msat", 0)) for e in events if e.get("is_rebalance") and int(e["debit_msat"]))
+
+    def searches(self):
+        """Does the node look for routes?"""
+        return any(c["command"].startswith("getroutes ") for c in self.rpc.help()["help"])
+
+    def demanded(self):
+        """The moves of a plan that was made on what was sold."""
+        self.sell()
+        self.rpc.call("revenue-analyze")
+        return self.step()["moves"]
+
+    def set(self, **options):
+        for key, value in options.items():
+            self.rpc.call("revenue-config", {"action": "set", "key": key, "value": value})
+
     def step(self):
         return self.rpc.call("revenue-rebalance")
+
+    def sell(self):
+        """Payers drain `source` through us until it is well below what they ask for; then there is a way around for its refill."""
+        if not LIGHTNINGD:
+            self.rpc.call("sim-advance", {"seconds": 3 * 86_400})
+            # Ways are dearer here than our neighbours' fees: what sells is sold dear.
+            sold = max(self.rpc.call("revenue-analyze")["channels"], key=lambda c: c["flow_ratio"] * c["daily_volume"])
+            peer = self.node.channel(sold["channel_id"])["peer_id"]
+            words = {"action": "set", "peer_id": peer, "strategy": "static", "fee_ppm_target": 2_000}
+            self.rpc.call("revenue-policy", words)
+            self.rpc.call("revenue-wake-all")
+            return
+        left, right = self.node.left, self.node.right
+        for payment in range(6):
+            invoice = right.rpc.invoice(1_000_000_000, f"sold-{payment}", "a forward")
+            left.rpc.call("xpay", {"invstring": invoice["bolt11"]})
+        invoice = left.rpc.invoice(5_000_000_000, "around", "balance for the third side")
+        right.rpc.call("xpay", {"invstring": invoice["bolt11"]})
+        # A payment is settled with its payer before the last link has forgotten its HTLC.
+        wait_for(lambda: not any(c["htlcs"] for c in self.node.channels()), 30, "the last HTLC to be gone")
 
     def move(self, number):
         return next(m for m in self.rpc.call("revenue-status")["recent_rebalances"] if m["id"] == number)
@@ -153,6 +200,24 @@ def test_what_was_ordered_comes_across_and_is_booked_to_the_msat(ring):
     assert debug["sling_available"] and debug["capital_controls"]["daily_spent_msat"] == fees
 
 
+@pytest.mark.skipif(bool(LIGHTNINGD), reason="a real sling does not lie when it is told to")
+@pytest.mark.parametrize("lie", ["phantom", "leaves-out", "overstates", "halves"])
+def test_sling_may_lie_and_the_node_is_believed(ring, lie):
+    ring.start_sling()
+    ring.rpc.call("sim-neighbours", {"lie": lie})
+    ring.ready()
+    before = ring.paid()
+    number = ring.order(100_000)
+    move = ring.closed(number)
+    fees, moved = (now - then for now, then in zip(ring.paid(), before))
+    assert (move["status"], move["moved_sats"] * 1000, move["actual_fee_msat"]) == ("success", moved, fees), move
+    debug = ring.rpc.call("revenue-rebalance-debug")
+    assert debug["capital_controls"]["daily_spent_msat"] == fees > 0
+    # Halves are honest: what came is counted as it came.
+    told = [(found["rebalance_id"], found["settled_spent_msat"], found["settled_by"]) for found in debug["differences"]]
+    assert told == ([] if lie == "halves" else [(number, fees, "the node's books")]), debug["differences"]
+
+
 def test_no_way_costs_nothing_and_is_called_so(ring):
     ring.start_sling()
     ring.forbid(True)
@@ -189,6 +254,27 @@ def test_the_plugin_is_stopped_in_the_middle_and_finds_its_move_again(ring):
     assert ring.reserved() == 0
 
 
+def test_the_plugin_is_killed_in_the_middle_and_its_heir_pays_what_the_network_took(ring):
+    ring.start_sling()
+    ring.ready()
+    before, noted = ring.paid(), ring.booked()
+    number = ring.order(400_000)
+    ring.moves_something(before[1])
+    ring.kill_plugin()
+    between = ring.paid()[1] - before[1]
+    assert between < 400_000_000, "it was over before it was interrupted"
+    # What the ledger has reserved is all that is left of the first life.
+    ring.ready()
+    assert ring.move(number)["status"] in ("running", "reserved", "success")
+    move = ring.closed(number)
+    fees, moved = (now - then for now, then in zip(ring.paid(), before))
+    assert (move["status"], moved) == ("success", 400_000_000), move
+    assert move["actual_fee_msat"] == fees == ring.booked() - noted > 0
+    assert ring.reserved() == 0
+    budget = ring.rpc.call("revenue-rebalance-debug")["capital_controls"]
+    assert budget["daily_spent_msat"] == fees, budget
+
+
 def test_sling_is_stopped_in_the_middle_and_what_came_is_paid(ring):
     ring.start_sling()
     ring.ready()
@@ -211,3 +297,29 @@ def test_sling_is_stopped_in_the_middle_and_what_came_is_paid(ring):
     assert ring.reserved() == 0
     assert ring.paid() == (before[0] + fees, before[1] + moved)
     assert not any("sling" in warning for warning in ring.rpc.call("revenue-status")["warnings"])
+
+
+# On the simulated node: a network in which one channel sells much more than the others.
+@pytest.mark.parametrize("node", [2], indirect=True, ids=["busy"])
+def test_demand_makes_the_plan_move_by_itself(ring):
+    """Last: from here on something was sold, and every plan wants to move."""
+    ring.start_sling()
+    ring.node.ready(**OPTIONS)
+    # Small and in parts, so that it is over soon; nothing is added to what the last peer asks.
+    ring.set(rebalance_max_amount=1_000_000, sling_chunk_size_sats=200_000, inbound_fee_estimate_ppm=0)
+    before, noted = ring.paid(), ring.booked()
+    planned = wait_for(ring.demanded, 90, "a plan with a move in it")
+    # What has begun goes on; nothing more begins.
+    ring.set(rebalance_min_profit_ppm=100_000)
+    told = [move["outcome"] for move in ring.rpc.call("revenue-rebalance-debug")["moves"]]
+    assert told == [f"rebalance {n + 1} has begun" for n in range(len(planned))]
+    if ring.searches():
+        basis = "by the node's search for routes"
+        assert all(move["cost_basis"] == basis and basis in move["message"] for move in planned), planned
+    moves = [ring.closed(n + 1) for n in range(len(planned))]
+    assert all(move["rebalance_type"] == "normal" for move in moves)
+    fees, moved = (now - then for now, then in zip(ring.paid(), before))
+    assert sum(move["moved_sats"] for move in moves) * 1000 == moved > 0, (moves, moved)
+    assert sum(move["actual_fee_msat"] for move in moves) == fees == ring.booked() - noted > 0, (moves, fees)
+    assert any(move["status"] == "success" for move in moves), moves
+    assert ring.reserved() == 0

@@ -8,7 +8,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use cl_revenue_ops::domain::{Booked, ChannelId, ManualClock, MoveOrder, Msat, Ppm, Sat, Scid, Tally, Task, Time};
+use cl_revenue_ops::domain::{
+    Booked, ChannelId, ManualClock, MoveOrder, Msat, Paid, Ppm, Sat, Scid, Tally, Task, Time,
+};
 use cl_revenue_ops::node::guard::{Guarded, Patience};
 use cl_revenue_ops::node::sling::Sling;
 use cl_revenue_ops::node::{NodeError, Rebalancer, sling_wire as wire};
@@ -85,7 +87,9 @@ async fn every_verb_is_understood() {
     assert_eq!((tally.moved, tally.spent, tally.successes, tally.failures), (Sat(850_000), Sat(17), 10, 0));
     sling.begin(&order()).await.unwrap();
     sling.stop(order().to).await.unwrap();
-    assert!(sling.pending("118x2x0".parse().unwrap()).await.unwrap(), "rebalances are payments to ourselves");
+    assert!(sling.pending(id(DRAINED), id(FILLED)).await.unwrap(), "rebalances are payments to ourselves");
+    let paid = sling.paid(Sat(50_000), Time::from_secs(1_795_244_500)).await.unwrap();
+    assert_eq!(paid, Paid { moved: Msat(150_000_000), spent: Msat(3_012) });
     let told = |wanted: &str| socket.seen().into_iter().find(|(method, _)| method == wanted).unwrap().1;
     assert_eq!(told("sling-stop"), json!({"scid": "118x1x0"}));
     assert_eq!(told("listsendpays"), json!({"status": "pending"}));
@@ -114,6 +118,54 @@ fn what_sling_counts_is_what_the_books_say() {
     let late = wire::booked(&account(DRAINED), &account(FILLED), Time::from_secs(1_795_244_500)).unwrap();
     assert_eq!(late, Booked { moved: Msat(150_000_000), spent: Msat(3_012), parts: 3 });
     assert_eq!(wire::booked(&account(FILLED), &account(DRAINED), Time(0)).unwrap(), Booked::default());
+}
+
+/// A payment to ourselves that came through.
+const PAID: &str = "2d6245dc";
+
+/// A node on which nothing is pending, and that has still HTLCs of that payment in these channels, in that direction.
+fn node_that_remembers(links: &'static [(&str, &str)]) -> Socket {
+    let htlcs = |channel: &Value| {
+        let here = links.iter().filter(|(id, _)| channel["channel_id"] == *id);
+        here.map(|(_, direction)| json!({"direction": direction, "payment_hash": PAID})).collect::<Value>()
+    };
+    Socket::serve(move |method, params| match method {
+        "getinfo" => Answer::Result(text("getinfo.json")),
+        "listsendpays" if params.get("status").is_some() => Answer::Result(json!({"payments": []}).to_string()),
+        "listsendpays" => {
+            let mut all = value("listsendpays.json");
+            let asked = params["payment_hash"].as_str().unwrap().to_owned();
+            let is_asked = |row: &Value| row["payment_hash"].as_str().unwrap().starts_with(&asked);
+            all["payments"].as_array_mut().unwrap().retain(is_asked);
+            Answer::Result(all.to_string())
+        }
+        "listpeerchannels" => {
+            let mut channels = value("listpeerchannels.json");
+            channels["channels"].as_array_mut().unwrap().iter_mut().for_each(|c| c["htlcs"] = htlcs(c));
+            Answer::Result(channels.to_string())
+        }
+        _ => panic!("{method}"),
+    })
+}
+
+/// A payment is complete with its preimage, a moment before the last link forgets its HTLC and the books hear of it; and that moment
+/// lasts while a peer is away.
+#[tokio::test]
+async fn what_the_books_have_not_heard_of_is_under_way() {
+    const OTHER: &str = "67ab08731407984dfdc9b64c7c43c0c153a816173c44845051474109fa3a404c";
+    let cases: [(&'static [(&str, &str)], bool); 6] = [
+        (&[], false),
+        (&[(DRAINED, "out")], true),
+        (&[(FILLED, "in")], true),
+        (&[(DRAINED, "out"), (FILLED, "in")], true),
+        // It left by another channel: somebody else's.
+        (&[(OTHER, "out"), (FILLED, "in")], false),
+        (&[(FILLED, "out"), (DRAINED, "in")], false),
+    ];
+    for (links, pending) in cases {
+        let socket = node_that_remembers(links);
+        assert_eq!(Sling::new(socket.path()).pending(id(DRAINED), id(FILLED)).await.unwrap(), pending, "{links:?}");
+    }
 }
 
 #[test]

@@ -65,6 +65,13 @@ pub struct Booked {
     pub parts: u64,
 }
 
+/// Payments to ourselves that came through, as the node's list of payments has them: whatever way they took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Paid {
+    pub moved: Msat,
+    pub spent: Msat,
+}
+
 /// Why a move did not come about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -119,6 +126,11 @@ impl Job {
 }
 
 impl Tally {
+    /// Less than `before` in anything: the window has moved on, or all was forgotten.
+    pub fn has_lost(&self, before: &Tally) -> bool {
+        self.moved < before.moved || self.spent < before.spent || self.successes < before.successes
+    }
+
     /// What has come since `before`; a window that has moved on takes nothing away.
     pub fn since(&self, before: &Tally) -> Tally {
         Tally {

@@ -23,7 +23,7 @@ pub use facts::{
 pub use flow::{Flow, FlowClass};
 pub use forward::{Forward, ForwardIndex, ForwardKey, ForwardStatus};
 pub use ids::{ChannelId, PeerId, Scid};
-pub use job::{Booked, Job, MoveFailure, MoveOrder, Tally, Task};
+pub use job::{Booked, Job, MoveFailure, MoveOrder, Paid, Tally, Task};
 pub use policy::{Limits, Policy, Pricing, ROLLBACK, RebalanceMode, Ruling, Source, Terms};
 pub use time::{Clock, ManualClock, ScaledClock, SystemClock, Time};
 pub use units::{Msat, Ppm, Sat, Share};

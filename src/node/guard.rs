@@ -15,7 +15,7 @@ use super::{
 };
 use crate::domain::{
     Account, Booked, Chain, ChainMove, Channel, ChannelId, ChannelMoves, Clock, ClosedChannel, Feerate, Forward,
-    GraphPeer, Identity, IncomeLine, Job, MoveOrder, Msat, PeerId, Scid, Tally, Time, WalletCoins,
+    GraphPeer, Identity, IncomeLine, Job, MoveOrder, Msat, Paid, PeerId, Sat, Scid, Tally, Time, WalletCoins,
 };
 
 /// How patient we are. Asked for anew at each call, so that a change of the options holds at once.
@@ -173,8 +173,12 @@ impl<R: Rebalancer> Rebalancer for Guarded<R> {
         self.guard(Group::Rebalancer, "booked", self.node.booked(from, to, since)).await
     }
 
-    async fn pending(&self, from: Scid) -> Result<bool, NodeError> {
-        self.guard(Group::Rebalancer, "pending", self.node.pending(from)).await
+    async fn paid(&self, most: Sat, since: Time) -> Result<Paid, NodeError> {
+        self.guard(Group::Rebalancer, "listsendpays", self.node.paid(most, since)).await
+    }
+
+    async fn pending(&self, from: ChannelId, to: ChannelId) -> Result<bool, NodeError> {
+        self.guard(Group::Rebalancer, "pending", self.node.pending(from, to)).await
     }
 
     fn breakers(&self) -> Vec<BreakerReport> {

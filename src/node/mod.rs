@@ -22,7 +22,7 @@ pub use home::at_home;
 
 use crate::domain::{
     Booked, Chain, Channel, ChannelId, ChannelName, ChannelState, Evidence, Feerate, Forward, ForwardIndex, GraphPeer,
-    Identity, Job, MoveOrder, Msat, PeerId, Ppm, Scid, Tally, Time,
+    Identity, Job, MoveOrder, Msat, Paid, PeerId, Ppm, Sat, Scid, Tally, Time,
 };
 
 /// A Lightning node, as a short list of our own verbs. All are safe to repeat.
@@ -93,8 +93,12 @@ pub trait Rebalancer: Send + Sync {
     /// What the node's books say that went from the one channel to the other since then; `None`: it keeps none.
     async fn booked(&self, from: ChannelId, to: ChannelId, since: Time) -> Result<Option<Booked>, NodeError>;
 
-    /// Are payments to ourselves under way that left by this channel, as far as that can be told?
-    async fn pending(&self, from: Scid) -> Result<bool, NodeError>;
+    /// What the node's list of payments has of those to ourselves, each of so much at most, that came through since then.
+    async fn paid(&self, most: Sat, since: Time) -> Result<Paid, NodeError>;
+
+    /// Are payments to ourselves under way from the one channel to the other, as far as that can be told? They are until the books have
+    /// them.
+    async fn pending(&self, from: ChannelId, to: ChannelId) -> Result<bool, NodeError>;
 
     /// The circuit breaker of these calls.
     fn breakers(&self) -> Vec<BreakerReport>;

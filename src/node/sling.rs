@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::cln::call;
 use super::{BreakerReport, NodeError, Rebalancer, cln_wire, sling_wire as wire};
-use crate::domain::{Booked, ChannelId, Job, MoveOrder, Scid, Tally, Time};
+use crate::domain::{Booked, ChannelId, Job, MoveOrder, Paid, PeerId, Sat, Scid, Tally, Time};
 
 pub struct Sling {
     rpc_path: PathBuf,
@@ -22,6 +22,10 @@ impl Sling {
 
     async fn call(&self, method: &str, params: Value) -> Result<Value, NodeError> {
         call(&self.rpc_path, method, params).await
+    }
+
+    async fn us(&self) -> Result<PeerId, NodeError> {
+        Ok(cln_wire::identity(&self.call("getinfo", json!({})).await?)?.node)
     }
 
     async fn events(&self, channel: ChannelId) -> Result<Value, NodeError> {
@@ -69,16 +73,28 @@ impl Rebalancer for Sling {
         }
     }
 
+    async fn paid(&self, most: Sat, since: Time) -> Result<Paid, NodeError> {
+        let us = self.us().await?;
+        wire::paid(&self.call("listsendpays", json!({"status": "complete"})).await?, us, (most, since))
+    }
+
     /// Other people's jobs pay ourselves as well.
-    async fn pending(&self, from: Scid) -> Result<bool, NodeError> {
-        let us = cln_wire::identity(&self.call("getinfo", json!({})).await?)?.node;
-        let sent = self.call("listsendpays", json!({"status": "pending"})).await?;
-        let payments = wire::to_ourselves(&sent, us)?;
-        if payments.is_empty() {
-            return Ok(false);
-        }
+    async fn pending(&self, from: ChannelId, to: ChannelId) -> Result<bool, NodeError> {
+        let us = self.us().await?;
+        let sent = wire::to_ourselves(&self.call("listsendpays", json!({"status": "pending"})).await?, us)?;
         let channels = self.call("listpeerchannels", json!({})).await?;
-        wire::leave_elsewhere(&channels, &payments, from).map(|elsewhere| !elsewhere)
+        let links = wire::links(&channels, from, to)?;
+        if !sent.is_subset(&links.elsewhere) {
+            return Ok(true);
+        }
+        // A payment is over with its preimage; it is in the books when both links have forgotten its HTLCs.
+        for hash in links.between.difference(&links.elsewhere) {
+            let sent = self.call("listsendpays", json!({"payment_hash": hash})).await?;
+            if !wire::to_ourselves(&sent, us)?.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn breakers(&self) -> Vec<BreakerReport> {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::NodeError;
 use super::cln_row::{Row, count, flag, garbled, id, msat, rows, seconds, text};
-use crate::domain::{Booked, Job, MoveOrder, Msat, PeerId, Sat, Scid, Tally, Task, Time};
+use crate::domain::{Booked, ChannelId, Job, MoveOrder, Msat, Paid, PeerId, Sat, Scid, Tally, Task, Time};
 
 /// `sling-version`
 pub fn version(answer: &Value) -> Result<String, NodeError> {
@@ -138,17 +138,49 @@ pub fn to_ourselves(answer: &Value, us: PeerId) -> Result<BTreeSet<String>, Node
     ours.map(|row| row.need("payment_hash", text).map(str::to_owned)).collect()
 }
 
-/// `listpeerchannels`: do all of these payments leave by other channels than this one? One that is in none may be about to leave by it.
-pub fn leave_elsewhere(answer: &Value, payments: &BTreeSet<String>, from: Scid) -> Result<bool, NodeError> {
-    let mut elsewhere = BTreeSet::new();
-    for row in Row::list("listpeerchannels", answer, "channels")? {
-        let htlcs = row.want("htlcs", rows)?.map(Vec::as_slice).unwrap_or_default();
-        let other = row.like("short_channel_id", id::<Scid>).is_some_and(|scid| scid != from);
-        let hash = |htlc: &Value| {
-            let leaves = htlc.get("direction").and_then(text) == Some("out");
-            htlc.get("payment_hash").and_then(text).filter(|_| leaves && other).map(str::to_owned)
-        };
-        elsewhere.extend(htlcs.iter().filter_map(hash));
+/// `listsendpays`: payments to ourselves that came through, of so much at most, since then.
+pub fn paid(answer: &Value, us: PeerId, (most, since): (Sat, Time)) -> Result<Paid, NodeError> {
+    let mut paid = Paid::default();
+    for row in Row::list("listsendpays", answer, "payments")? {
+        let ours = row.like("destination", id) == Some(us) && row.need("status", text)? == "complete";
+        if !ours || row.need("created_at", seconds)?.secs() < since.secs() {
+            continue;
+        }
+        let (moved, sent) = (row.need("amount_msat", msat)?, row.need("amount_sent_msat", msat)?);
+        if moved.sat_floor() > most {
+            continue;
+        }
+        let beyond = || row.garbled("amounts beyond counting");
+        let fee = sent.checked_sub(moved).ok_or_else(|| row.garbled("more arrives than is sent"))?;
+        paid.moved = paid.moved.checked_add(moved).ok_or_else(beyond)?;
+        paid.spent = paid.spent.checked_add(fee).ok_or_else(beyond)?;
     }
-    Ok(payments.is_subset(&elsewhere))
+    Ok(paid)
+}
+
+/// Hashes of HTLCs, by where they are.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Links {
+    /// Out of the one channel, or into the other.
+    pub between: BTreeSet<String>,
+    /// Out of any other channel.
+    pub elsewhere: BTreeSet<String>,
+}
+
+/// `listpeerchannels`
+pub fn links(answer: &Value, from: ChannelId, to: ChannelId) -> Result<Links, NodeError> {
+    let mut links = Links::default();
+    for row in Row::list("listpeerchannels", answer, "channels")? {
+        let channel = row.like("channel_id", id::<ChannelId>);
+        for htlc in row.want("htlcs", rows)?.map(Vec::as_slice).unwrap_or_default() {
+            let Some(hash) = htlc.get("payment_hash").and_then(text) else { continue };
+            let out = htlc.get("direction").and_then(text) == Some("out");
+            if out && channel != Some(from) {
+                links.elsewhere.insert(hash.to_owned());
+            } else if out || channel == Some(to) {
+                links.between.insert(hash.to_owned());
+            }
+        }
+    }
+    Ok(links)
 }

@@ -35,6 +35,7 @@ pub use by_hand::{OrderError, SetFeeAnswer, WakeAnswer};
 pub use clboss::ClbossReport;
 pub use fee_cycle::tuning;
 pub use jobs::{Job, JobReport, Jobs};
+pub use moves::{MoveDifference, Witness};
 pub use policies::{PolicyAnswer, Wish};
 pub use publish::FeeOutcome;
 pub use rebalance_cycle::{Begun, Cleared, HandOrder, Presence, RebalanceReport};
@@ -124,6 +125,8 @@ struct Sights {
     plan: Option<Arc<Plan>>,
     /// The last rebalance step.
     rebalance: Option<Arc<RebalanceReport>>,
+    /// Moves of which the rebalancer did not say what the node says, newest first.
+    differences: Vec<MoveDifference>,
     /// What ways between peers were found to cost.
     routes: routes::Asked,
     /// When the balances were last noted.

@@ -1,10 +1,12 @@
 //! Moves under way: each is looked at once a step, and its account is closed when all that it may cost is known. Never begins one.
 
+use std::fmt;
+
 use anyhow::Context;
 
 use super::Ops;
 use crate::accounts::CostKind;
-use crate::domain::{Job, MoveFailure, Msat, Tally, Time};
+use crate::domain::{Job, MoveFailure, Msat, Sat, Tally, Time};
 use crate::ledger::{Estimate, MoveEnd, MoveRow};
 use crate::node::{NodeError, Rebalancer};
 use crate::options::Options;
@@ -12,49 +14,93 @@ use crate::rebalance::life::{self, Next, Open, Outcome, Seen};
 
 /// How long a move that failed is asked about afterwards: something of it may have come through after all.
 const LATE_HOURS: f64 = 24.0;
+/// Differences that are shown.
+const DIFFERENCES_KEPT: usize = 20;
 
 /// What the rebalancer says of all channels; `None`: it is not there.
 pub(super) type Jobs<'a> = Option<&'a [Job]>;
 
+/// With what the moves under way are looked at.
+#[derive(Clone, Copy)]
+pub(super) struct Watch<'a> {
+    pub(super) rebalancer: &'a dyn Rebalancer,
+    pub(super) jobs: Jobs<'a>,
+    pub(super) now: Time,
+    pub(super) options: &'a Options,
+}
+
+/// A move that is not closed.
+#[derive(Clone, Copy)]
+struct Watched<'a> {
+    row: &'a MoveRow,
+    /// No other move of ours was under way since it began.
+    alone: bool,
+}
+
+/// A move of which the rebalancer and the node did not say the same.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MoveDifference {
+    pub id: i64,
+    pub at: Time,
+    /// What the rebalancer counts.
+    pub told: (Sat, Sat),
+    /// What was settled: moved, and spent.
+    pub settled: (Msat, Msat),
+    pub by: Witness,
+}
+
+/// By whose word a move was settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Witness {
+    Books,
+    Payments,
+    /// There was nobody but the rebalancer, and what it says cannot be right.
+    Nobody,
+}
+
+impl Witness {
+    pub fn name(self) -> &'static str {
+        match self {
+            Witness::Books => "the node's books",
+            Witness::Payments => "the node's list of payments",
+            Witness::Nobody => "the reservation",
+        }
+    }
+}
+
 impl Ops {
     /// Goes through all moves that are not closed. One that cannot be asked about waits for the next step.
-    pub(super) async fn watch_moves(
-        &self,
-        rebalancer: &dyn Rebalancer,
-        jobs: Jobs<'_>,
-        (now, options): (Time, &Options),
-    ) -> anyhow::Result<()> {
+    pub(super) async fn watch_moves(&self, watch: Watch<'_>) -> anyhow::Result<()> {
         let open = self.ledger.open_moves().await.context("reading the moves under way")?;
+        let first = open.iter().map(|row| row.new.at).min().unwrap_or(watch.now);
+        let ended = self.ledger.closed_moves(first).await.context("reading the moves of late")?;
         for row in &open {
-            match self.watch(rebalancer, row, jobs, (now, options)).await? {
+            let with = |other: &MoveRow| other.id != row.id && other.ended.is_none_or(|end| end.at >= row.new.at);
+            let watched = Watched { row, alone: !open.iter().chain(&ended).any(with) };
+            match self.watch(watch, watched).await? {
                 Ok(()) => {}
                 Err(error) => tracing::warn!("{}: what came of it is not known yet: {error}", name(row)),
             }
         }
-        if jobs.is_some() {
-            self.add_late_costs(rebalancer, now).await?;
+        if watch.jobs.is_some() {
+            self.add_late_costs(watch.rebalancer, watch.now).await?;
         }
         Ok(())
     }
 
     /// The outer error is the ledger's: it ends the step. The inner one is the rebalancer's.
-    async fn watch(
-        &self,
-        rebalancer: &dyn Rebalancer,
-        row: &MoveRow,
-        jobs: Jobs<'_>,
-        (now, options): (Time, &Options),
-    ) -> anyhow::Result<Result<(), NodeError>> {
-        match self.next(rebalancer, row, jobs, (now, options)).await {
+    async fn watch(&self, watch: Watch<'_>, watched: Watched<'_>) -> anyhow::Result<Result<(), NodeError>> {
+        let row = watched.row;
+        match self.next(watch, watched).await {
             Err(error) => return Ok(Err(error)),
             Ok(Next::Wait) => {}
             Ok(Next::Stop(why)) => {
                 // Before it is told: whoever stops us in between finds that it was to be stopped.
                 self.ledger.move_stopping(row.id, why).await?;
                 tracing::info!("{}: stopped: {why}", name(row));
-                return self.halt(rebalancer, row, why, (now, options)).await;
+                return self.halt(watch, watched, why).await;
             }
-            Ok(Next::Close(outcome)) => self.close_move(row, outcome, now).await?,
+            Ok(Next::Close(outcome)) => self.close_move(row, outcome, watch.now).await?,
         }
         Ok(Ok(()))
     }
@@ -62,19 +108,18 @@ impl Ops {
     /// sling answers that it has stopped when nothing is at work any more; its word on the task itself may stay what it was.
     async fn halt(
         &self,
-        rebalancer: &dyn Rebalancer,
-        row: &MoveRow,
+        watch: Watch<'_>,
+        Watched { row, alone }: Watched<'_>,
         why: MoveFailure,
-        (now, options): (Time, &Options),
     ) -> anyhow::Result<Result<(), NodeError>> {
         let stopped = MoveRow { stopping: row.stopping.or(Some(why)), ..row.clone() };
-        let next = match rebalancer.stop(row.new.order.to).await {
-            Ok(()) => self.next(rebalancer, &stopped, Some(&[]), (now, options)).await,
+        let next = match watch.rebalancer.stop(row.new.order.to).await {
+            Ok(()) => self.next(Watch { jobs: Some(&[]), ..watch }, Watched { row: &stopped, alone }).await,
             Err(error) => Err(error),
         };
         match next {
             Err(error) => return Ok(Err(error)),
-            Ok(Next::Close(outcome)) => self.close_move(&stopped, outcome, now).await?,
+            Ok(Next::Close(outcome)) => self.close_move(&stopped, outcome, watch.now).await?,
             // A payment is still under way.
             Ok(Next::Wait | Next::Stop(_)) => {}
         }
@@ -105,13 +150,8 @@ impl Ops {
         self.ledger.record_estimates(&[Estimate { channel, kind: CostKind::Rebalance, which, msat: spent, at }]).await
     }
 
-    async fn next(
-        &self,
-        rebalancer: &dyn Rebalancer,
-        row: &MoveRow,
-        jobs: Jobs<'_>,
-        (now, options): (Time, &Options),
-    ) -> Result<Next, NodeError> {
+    async fn next(&self, watch: Watch<'_>, Watched { row, alone }: Watched<'_>) -> Result<Next, NodeError> {
+        let Watch { rebalancer, jobs, now, options } = watch;
         let order = &row.new.order;
         let tally = match jobs {
             Some(_) => rebalancer.tally(order.to).await?,
@@ -125,23 +165,60 @@ impl Ops {
             before: row.new.before.clone(),
             stopping: row.stopping,
         };
+        let come = tally.since(&open.before);
         let mut seen = Seen {
             now,
             job: jobs.unwrap_or_default().iter().find(|job| job.channel == order.to),
             tally,
             booked: None,
-            pending: Some(rebalancer.pending(order.from).await?),
+            paid: None,
+            pending: Some(rebalancer.pending(row.new.from, row.new.to).await?),
             timeout_secs: i64::try_from(options.sling_job_timeout_seconds).unwrap_or(i64::MAX),
         };
         let next = life::next(&open, &seen);
-        let whole = seen.tally.since(&open.before).moved >= open.amount;
+        let whole = come.moved >= open.amount;
         if !whole && !matches!(next, Next::Close(_)) {
             return Ok(next);
         }
         seen.booked = rebalancer.booked(row.new.from, row.new.to, row.new.at).await?;
-        // Neither the rebalancer nor the books: what it has cost is not known, and not nothing.
-        let known = jobs.is_some() || seen.booked.is_some();
-        Ok(if known { life::next(&open, &seen) } else { Next::Wait })
+        // The list is long: it is asked where the others do not agree, or cannot.
+        let agreed = seen.booked.is_some_and(|booked| booked.moved.sat_floor() == come.moved);
+        if !agreed && (alone || seen.booked.is_some()) {
+            seen.paid = Some(rebalancer.paid(order.part, row.new.at).await?);
+        }
+        // Neither the rebalancer nor the node: what it has cost is not known, and not nothing.
+        if jobs.is_none() && seen.booked.is_none() && seen.paid.is_none() {
+            return Ok(Next::Wait);
+        }
+        let next = life::next(&open, &seen);
+        if let (Next::Close(outcome), Some(_)) = (next, jobs) {
+            self.compare(row, &come, (&seen, outcome));
+        }
+        Ok(next)
+    }
+
+    /// Notes where the rebalancer says something else than what is settled.
+    fn compare(&self, row: &MoveRow, come: &Tally, (seen, outcome): (&Seen<'_>, Outcome)) {
+        if life::agree(come, outcome.moved, outcome.spent) {
+            return;
+        }
+        let by = match (seen.booked, seen.paid) {
+            (Some(_), _) => Witness::Books,
+            (None, Some(paid)) if (paid.moved, paid.spent) == (outcome.moved, outcome.spent) => Witness::Payments,
+            (None, _) => Witness::Nobody,
+        };
+        let (told, settled) = ((come.moved, come.spent), (outcome.moved, outcome.spent));
+        let found = MoveDifference { id: row.id, at: seen.now, told, settled, by };
+        tracing::warn!("{}: {found}", name(row));
+        self.seen.change(|seen| {
+            seen.differences.insert(0, found);
+            seen.differences.truncate(DIFFERENCES_KEPT);
+        });
+    }
+
+    /// The newest first; since the plugin has started.
+    pub fn move_differences(&self) -> Vec<MoveDifference> {
+        self.seen.read(|seen| seen.differences.clone())
     }
 
     /// Closes moves from before `stale` on which nobody works any more and of which nobody can tell what they have cost: they count as
@@ -155,7 +232,7 @@ impl Ops {
         for row in self.ledger.open_moves().await? {
             let works = jobs.iter().any(|job| job.channel == row.new.order.to && job.is_active());
             // Whoever cannot tell whether something is under way has not said that nothing is.
-            if works || row.new.at > stale || rebalancer.pending(row.new.order.from).await.unwrap_or(true) {
+            if works || row.new.at > stale || rebalancer.pending(row.new.from, row.new.to).await.unwrap_or(true) {
                 continue;
             }
             tracing::warn!("{}: given up; {} count as spent", name(&row), row.new.reserved);
@@ -217,6 +294,13 @@ async fn late(rebalancer: &dyn Rebalancer, row: &MoveRow, end: MoveEnd) -> Resul
     let booked = rebalancer.booked(row.new.from, row.new.to, row.new.at).await?;
     let fits = |moved: Msat| moved > end.moved && moved.sat_floor() <= row.new.order.amount;
     Ok(booked.filter(|booked| fits(booked.moved)).map(|booked| (booked.moved, booked.spent)))
+}
+
+impl fmt::Display for MoveDifference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ((told, fees), (moved, spent)) = (self.told, self.settled);
+        write!(f, "sling counts {told} for {fees}; settled by {}: {moved} for {spent}", self.by.name())
+    }
 }
 
 /// How a log calls a move.

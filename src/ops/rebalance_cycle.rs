@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-use super::moves::Jobs;
+use super::moves::{Jobs, Watch};
 use super::policies::Rules;
 use super::routes::{Routes, guessed};
 use super::{Flows, Ops, OrderError};
@@ -213,7 +213,7 @@ impl Ops {
             Err(error) => return Ok((Presence::Unknown(error.to_string()), vec![])),
         };
         let listed: Jobs = jobs.as_deref();
-        self.watch_moves(rebalancer, listed, (now, options)).await?;
+        self.watch_moves(Watch { rebalancer, jobs: listed, now, options }).await?;
         let stale = now.plus_secs(-3600 * i64::try_from(options.reservation_timeout_hours).unwrap_or(i64::MAX / 3600));
         self.stop_orphans(rebalancer, listed.unwrap_or_default(), now).await?;
         self.give_up(rebalancer, listed.unwrap_or_default(), (now, stale)).await?;

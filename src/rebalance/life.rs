@@ -1,7 +1,7 @@
 //! What to do next about a move that was begun: wait, stop it, or close its account. Pure: from our record, what the rebalancer says of
 //! the channel, and what the node's books say. A channel's balance is no witness: forwards move it as well.
 
-use crate::domain::{Booked, Job, MoveFailure, Msat, Sat, Tally, Task, Time};
+use crate::domain::{Booked, Job, MoveFailure, Msat, Paid, Sat, Tally, Task, Time};
 
 /// A move that the ledger has not closed.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +23,9 @@ pub struct Seen<'a> {
     pub job: Option<&'a Job>,
     pub tally: Tally,
     pub booked: Option<Booked>,
+    /// What the node's list of payments has that may be of this move, if the others do not agree; `None` also where it could be of another
+    /// move of ours.
+    pub paid: Option<Paid>,
     /// Are payments to ourselves under way in the node?
     pub pending: Option<bool>,
     /// After so long a move is stopped.
@@ -74,7 +77,10 @@ pub fn next(open: &Open, seen: &Seen) -> Next {
     if seen.pending != Some(false) {
         return Next::Wait;
     }
-    Next::Close(outcome(open, seen, &come))
+    settled(open, seen, &come).map_or(Next::Wait, |(moved, spent)| {
+        let short = moved.sat_floor() < open.amount;
+        Next::Close(Outcome { moved, spent, failure: short.then(|| failure(open, seen, &come)) })
+    })
 }
 
 /// What was ordered once says that it is balanced when all of it has come, and also when there is no room left: then it goes on as soon as
@@ -98,26 +104,41 @@ fn stop(seen: &Seen, age_secs: i64) -> Option<MoveFailure> {
     }
 }
 
-/// The node's books are exact; the rebalancer counts whole satoshis. Where the two disagree about what came across, the dearer one
-/// is believed, because the money may be gone.
-fn outcome(open: &Open, seen: &Seen, come: &Tally) -> Outcome {
-    let told = Outcome {
-        moved: Msat::from_sat(come.moved).unwrap_or_default(),
-        // Each success may have lost up to a satoshi in the counting.
-        spent: Msat(come.spent.0.saturating_add(come.successes).saturating_mul(1000).min(bound(open, come))),
-        failure: None,
-    };
-    let known = match seen.booked {
-        Some(booked) if booked.moved >= told.moved => Outcome { moved: booked.moved, spent: booked.spent, ..told },
-        _ => told,
-    };
-    let short = known.moved.sat_floor() < open.amount;
-    Outcome { failure: short.then(|| failure(open, seen, come)), ..known }
+/// What has come across and what it cost. The node's books are exact and know whose payment was whose; its list of payments is exact; the
+/// rebalancer counts whole satoshis, and may be wrong. `None`: the books may have to hear of a payment yet.
+fn settled(open: &Open, seen: &Seen, come: &Tally) -> Option<(Msat, Msat)> {
+    let told = Msat::from_sat(come.moved).unwrap_or(Msat(u64::MAX));
+    let Some(booked) = seen.booked else { return Some(told_only(open, seen, (told, come))) };
+    // Paid for, as the rebalancer and the list of payments say both; or nobody has looked there.
+    let behind = told > booked.moved && seen.paid.is_none_or(|paid| paid.moved > booked.moved);
+    (!behind).then_some((booked.moved, booked.spent))
 }
 
-/// What the rebalancer says it spent, or what was reserved if that is more: rounding up stays within the reservation.
-fn bound(open: &Open, come: &Tally) -> u64 {
-    open.reserved.0.max(come.spent.0.saturating_mul(1000))
+/// Without books. Of what the rebalancer says and what was paid the dearer is believed, because the money may be gone; what cannot be right
+/// counts as all that was reserved.
+fn told_only(open: &Open, seen: &Seen, (told, come): (Msat, &Tally)) -> (Msat, Msat) {
+    let possible =
+        come.moved <= open.amount && spent_at_least(come) <= open.reserved && !seen.tally.has_lost(&open.before);
+    let fits = |paid: &Paid| paid.moved.sat_floor() <= open.amount && paid.spent <= open.reserved;
+    match seen.paid.filter(fits) {
+        Some(paid) if !possible || paid.moved >= told => (paid.moved, paid.spent),
+        // Each success may have lost up to a satoshi in the counting.
+        _ if possible => {
+            (told, Msat(spent_at_least(come).0.saturating_add(come.successes.saturating_mul(1000))).min(open.reserved))
+        }
+        _ => (told.min(Msat::from_sat(open.amount).unwrap_or(told)), open.reserved),
+    }
+}
+
+fn spent_at_least(come: &Tally) -> Msat {
+    Msat::from_sat(come.spent).unwrap_or(Msat(u64::MAX))
+}
+
+/// Does the rebalancer say of a move what the node says? It counts whole satoshis.
+pub fn agree(come: &Tally, moved: Msat, spent: Msat) -> bool {
+    let least = spent_at_least(come);
+    let most = Msat(least.0.saturating_add(come.successes.saturating_mul(1000)));
+    come.moved == moved.sat_floor() && (least..=most).contains(&spent)
 }
 
 fn failure(open: &Open, seen: &Seen, come: &Tally) -> MoveFailure {

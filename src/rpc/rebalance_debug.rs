@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{Answer, Args, Command, date};
-use crate::ops::{Begun, Ops, Presence, RebalanceReport};
+use crate::ops::{Begun, MoveDifference, Ops, Presence, RebalanceReport};
 use crate::rebalance::Refusal;
 
 pub(super) const COMMAND: Command = Command {
@@ -29,6 +29,11 @@ pub(super) const COMMAND: Command = Command {
             "`channel_id`, `role` (`fill`, `drain`), `with` (the other channel that came nearest), `reason` with its numbers, `text`.",
         ),
         ("rejection_reasons[]", "The same in words."),
+        (
+            "differences[]",
+            "Moves of which sling and the node did not say the same, newest first, since the plugin has started: `rebalance_id`, `at`, \
+             `sling_moved_sats`, `sling_spent_sats`, `settled_moved_msat`, `settled_spent_msat`, `settled_by`, `text`.",
+        ),
         ("warnings[]", "What keeps moves from being made."),
     ],
     refuses: &[],
@@ -37,7 +42,10 @@ pub(super) const COMMAND: Command = Command {
 };
 
 async fn run(ops: Arc<Ops>, _args: Args) -> Answer {
-    Ok(ops.last_rebalance().map_or_else(|| json!({ "planned_at": null }), |report| shape(&report)))
+    let Some(report) = ops.last_rebalance() else { return Ok(json!({ "planned_at": null })) };
+    let mut answer = shape(&report);
+    answer["differences"] = ops.move_differences().iter().map(difference).collect();
+    Ok(answer)
 }
 
 fn shape(report: &RebalanceReport) -> Value {
@@ -67,6 +75,19 @@ fn shape(report: &RebalanceReport) -> Value {
         "refused": report.plan.refused.iter().map(refusal).collect::<Vec<_>>(),
         "rejection_reasons": report.plan.refused.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "warnings": report.rebalancer.in_words().into_iter().collect::<Vec<_>>(),
+    })
+}
+
+fn difference(found: &MoveDifference) -> Value {
+    json!({
+        "rebalance_id": found.id,
+        "at": date(Some(found.at)),
+        "sling_moved_sats": found.told.0,
+        "sling_spent_sats": found.told.1,
+        "settled_moved_msat": found.settled.0,
+        "settled_spent_msat": found.settled.1,
+        "settled_by": found.by.name(),
+        "text": found.to_string(),
     })
 }
 

@@ -9,7 +9,7 @@ use super::market::Market;
 use super::network::{Stream, stream};
 use super::tape::DAY_MS;
 use crate::domain::units::to_u64_rounded;
-use crate::domain::{Booked, ChannelId, Job, MoveOrder, Msat, Sat, Scid, Tally, Task, Time};
+use crate::domain::{Booked, ChannelId, Job, MoveOrder, Msat, Paid, Sat, Scid, Tally, Task, Time};
 
 /// The cheapest circular way of a pair on the public network (ppm), by quantile; drained as balances really are.
 const COSTS: [(f64, f64); 7] =
@@ -38,6 +38,26 @@ pub struct Mover {
     flying: Vec<Part>,
     done: Vec<Part>,
     tries: u64,
+    /// Parts up to this number have been forgotten.
+    forgotten: u64,
+    lie: Option<Lie>,
+}
+
+/// What is wrong with its statistics, or with what it does. The payments themselves, and what the node says of them, are never wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lie {
+    /// A success that was none.
+    Phantom,
+    /// The last success is not counted.
+    LeavesOut,
+    /// Ten times the fees.
+    Overstates,
+    /// No fees at all.
+    Understates,
+    /// After a restart nothing is known of what was before.
+    Forgets,
+    /// Each part is half of what was ordered.
+    Halves,
 }
 
 /// One order.
@@ -69,6 +89,23 @@ pub struct Part {
     places: (usize, usize),
 }
 
+impl Lie {
+    pub const ALL: [Lie; 6] =
+        [Lie::Phantom, Lie::LeavesOut, Lie::Overstates, Lie::Understates, Lie::Forgets, Lie::Halves];
+
+    /// As `sim-neighbours` is told.
+    pub fn name(self) -> &'static str {
+        match self {
+            Lie::Phantom => "phantom",
+            Lie::LeavesOut => "leaves-out",
+            Lie::Overstates => "overstates",
+            Lie::Understates => "understates",
+            Lie::Forgets => "forgets",
+            Lie::Halves => "halves",
+        }
+    }
+}
+
 impl Mover {
     pub fn new(seed: u64) -> Mover {
         Mover {
@@ -79,6 +116,8 @@ impl Mover {
             flying: Vec::new(),
             done: Vec::new(),
             tries: 0,
+            forgotten: 0,
+            lie: None,
         }
     }
 
@@ -90,12 +129,19 @@ impl Mover {
     pub fn set_present(&mut self, present: bool) {
         if !present {
             self.works.clear();
+            if self.lie == Some(Lie::Forgets) {
+                self.forgotten = self.tries;
+            }
         }
         self.present = present;
     }
 
     pub fn set_ways(&mut self, ways: bool) {
         self.ways = ways;
+    }
+
+    pub fn set_lie(&mut self, lie: Option<Lie>) {
+        self.lie = lie;
     }
 
     /// Payments to ourselves that are over; those that failed too.
@@ -174,14 +220,27 @@ impl Mover {
 
     /// In whole satoshis, of all time.
     pub fn tally(&self, channel: Scid) -> Tally {
-        let mine = || self.done.iter().filter(|part| part.to_scid == channel);
+        let mine = || self.done.iter().filter(|part| part.to_scid == channel && part.number > self.forgotten);
         let came = || mine().filter(|part| part.came);
-        Tally {
+        let tally = Tally {
             moved: came().map(|part| part.amount).fold(Sat(0), |all, one| Sat(all.0 + one.0)),
             spent: came().map(|part| part.fee).sum::<Msat>().sat_floor(),
             successes: came().count() as u64,
             failures: mine().filter(|part| !part.came).count() as u64,
             reasons: vec![],
+        };
+        let last = came().next_back().map_or(Sat(0), |part| part.amount);
+        let phantom = self.works.get(&channel).map_or(Sat(0), |work| work.order.part);
+        match self.lie {
+            Some(Lie::Phantom) => {
+                Tally { moved: Sat(tally.moved.0 + phantom.0), successes: tally.successes + 1, ..tally }
+            }
+            Some(Lie::LeavesOut) => {
+                Tally { moved: Sat(tally.moved.0 - last.0), successes: tally.successes.saturating_sub(1), ..tally }
+            }
+            Some(Lie::Overstates) => Tally { spent: Sat(tally.spent.0 * 10), ..tally },
+            Some(Lie::Understates) => Tally { spent: Sat(0), ..tally },
+            _ => tally,
         }
     }
 
@@ -196,6 +255,17 @@ impl Mover {
             booked.parts += 1;
         }
         booked
+    }
+
+    /// What the node's list of payments says.
+    pub fn paid(&self, most: Sat, since: Time) -> Paid {
+        let mut paid = Paid::default();
+        let counts = |part: &&Part| part.came && part.amount <= most && part.sent.secs() >= since.secs();
+        for part in self.done.iter().filter(counts) {
+            paid.moved = Msat(paid.moved.0 + part.amount.0 * 1000);
+            paid.spent = Msat(paid.spent.0 + part.fee.0);
+        }
+        paid
     }
 
     fn attempt(&mut self, market: &mut Market, scid: Scid) {
@@ -215,7 +285,7 @@ impl Mover {
         if rate > f64::from(work.order.max.0) {
             return self.rest(scid, Task::NoCheapRoute, Some(now.plus_secs(TOO_DEAR_SECS)));
         }
-        let amount = work.order.part.0 * 1000;
+        let amount = self.part_of(&work.order).0 * 1000;
         let fee = to_u64_rounded((amount as f64 * rate / 1e6).floor());
         if market.channels[to].receivable() < amount {
             return self.rest(scid, Task::Balanced, Some(now.plus_secs(TOO_DEAR_SECS)));
@@ -228,6 +298,10 @@ impl Mover {
         self.send(market, (from, to), &work.order, Msat(fee));
     }
 
+    fn part_of(&self, order: &MoveOrder) -> Sat {
+        if self.lie == Some(Lie::Halves) { Sat((order.part.0 / 2).max(1)) } else { order.part }
+    }
+
     fn send(&mut self, market: &mut Market, places: (usize, usize), order: &MoveOrder, fee: Msat) {
         let now = market.now();
         self.tries += 1;
@@ -235,7 +309,8 @@ impl Mover {
         let luck = 0.3 + 0.5 * self.drawn(market, places, 1);
         let came = dice.random_bool(luck);
         let hold = if dice.random_bool(STUCK) { dice.random_range(3_600..20_000) } else { dice.random_range(3..60) };
-        let amount = order.part.0 * 1000;
+        let part = self.part_of(order);
+        let amount = part.0 * 1000;
         let source = &mut market.channels[places.0];
         source.local -= amount + fee.0;
         source.flying_out += amount + fee.0;
@@ -248,18 +323,7 @@ impl Mover {
         let to = target.seat.channel_id;
         let (sent, until) = (now, now.plus_secs(hold));
         let number = self.tries;
-        self.flying.push(Part {
-            number,
-            from,
-            to,
-            to_scid: order.to,
-            amount: order.part,
-            fee,
-            sent,
-            until,
-            came,
-            places,
-        });
+        self.flying.push(Part { number, from, to, to_scid: order.to, amount: part, fee, sent, until, came, places });
         self.rest(order.to, Task::Rebalancing, None);
     }
 

@@ -12,7 +12,7 @@ use super::network::{Network, Scenario};
 use super::tape::Tape;
 use crate::domain::{
     Booked, Chain, Channel, ChannelId, ChannelName, Estimate, FeePolicy, Feerate, Forward, Graph, GraphPeer, Identity,
-    Job, MoveOrder, Msat, PeerId, Sat, Scid, Tally, Time,
+    Job, MoveOrder, Msat, Paid, PeerId, Sat, Scid, Tally, Time,
 };
 use crate::node::{BreakerReport, FeeInForce, FeeOrder, ForwardPage, Node, NodeError, Rebalancer};
 
@@ -224,11 +224,12 @@ impl Rebalancer for SimNode {
         Ok(self.mover().as_ref().map(|mover| mover.booked(from, to, since)))
     }
 
-    async fn pending(&self, from: Scid) -> Result<bool, NodeError> {
-        let market = self.market();
-        let id =
-            market.channels.iter().find(|c| c.scid == from || c.old_scids.contains(&from)).map(|c| c.seat.channel_id);
-        Ok(self.mover().as_ref().is_some_and(|mover| mover.flying().iter().any(|part| Some(part.from) == id)))
+    async fn paid(&self, most: Sat, since: Time) -> Result<Paid, NodeError> {
+        Ok(self.mover().as_ref().map(|mover| mover.paid(most, since)).unwrap_or_default())
+    }
+
+    async fn pending(&self, from: ChannelId, _to: ChannelId) -> Result<bool, NodeError> {
+        Ok(self.mover().as_ref().is_some_and(|mover| mover.flying().iter().any(|part| part.from == from)))
     }
 
     fn breakers(&self) -> Vec<BreakerReport> {

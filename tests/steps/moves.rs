@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
-use cl_revenue_ops::domain::{Booked, ChannelId, Job, MoveFailure, MoveOrder, Msat, Ppm, Sat, Scid, Tally, Task, Time};
+use cl_revenue_ops::domain::{
+    Booked, ChannelId, Job, MoveFailure, MoveOrder, Msat, Paid, Ppm, Sat, Scid, Tally, Task, Time,
+};
 use cl_revenue_ops::ledger::{MoveRow, MoveState};
 use cl_revenue_ops::node::{BreakerReport, Node as _, NodeError, Rebalancer};
 use cl_revenue_ops::ops::{Begun, HandOrder, Ops, OrderError, Presence, Settings};
@@ -27,6 +29,8 @@ pub(crate) struct Work {
     jobs: BTreeMap<Scid, Job>,
     tallies: HashMap<Scid, Tally>,
     booked: Booked,
+    paid: Paid,
+    no_list: bool,
     pub(crate) orders: Vec<MoveOrder>,
     stopped: Vec<Scid>,
 }
@@ -55,6 +59,7 @@ impl Mover {
         work.booked.moved.0 += parts * order.part.0 * 1000;
         work.booked.spent.0 += parts * fee;
         work.booked.parts += parts;
+        (work.paid.moved, work.paid.spent) = (work.booked.moved, work.booked.spent);
         work.jobs.insert(order.to, Job { channel: order.to, tasks: vec![task], standing: false });
     }
 }
@@ -99,7 +104,15 @@ impl Rebalancer for Mover {
         Ok((!work.no_books).then_some(work.booked))
     }
 
-    async fn pending(&self, _: Scid) -> Result<bool, NodeError> {
+    async fn paid(&self, _: Sat, _: Time) -> Result<Paid, NodeError> {
+        let work = self.work();
+        match work.no_list {
+            true => Err(NodeError::Unreachable { method: "listsendpays".into(), why: "15 s passed".into() }),
+            false => Ok(work.paid),
+        }
+    }
+
+    async fn pending(&self, _: ChannelId, _: ChannelId) -> Result<bool, NodeError> {
         Ok(self.work().pending)
     }
 
@@ -314,7 +327,10 @@ async fn what_nobody_can_tell_counts_as_spent() {
     let story = story(QUIET).await;
     story.begun().await;
     let reserved = story.last().await.new.reserved;
-    (story.mover.work().gone, story.mover.work().no_books) = (true, true);
+    {
+        let mut work = story.mover.work();
+        (work.gone, work.no_books, work.no_list) = (true, true, true);
+    }
     story.step().await;
     assert_eq!(story.books().await, (Msat(0), reserved), "unknown is not nothing");
     story.mover.work().pending = true;
@@ -323,6 +339,35 @@ async fn what_nobody_can_tell_counts_as_spent() {
     let cleared = story.stage.ops.clear_reservations().await.unwrap();
     assert_eq!((cleared.moves, cleared.released), (1, reserved));
     assert_eq!(story.books().await, (reserved, Msat(0)));
+}
+
+#[tokio::test]
+async fn where_the_node_keeps_no_books_its_list_of_payments_tells() {
+    let story = story(QUIET).await;
+    story.begun().await;
+    story.mover.brings(1, 2_500, Task::Rebalancing);
+    (story.mover.work().gone, story.mover.work().no_books) = (true, true);
+    story.step().await;
+    let end = story.last().await.ended.unwrap();
+    assert_eq!((end.moved, end.spent, end.failure), (Msat(50_000_000), Msat(2_500), Some(MoveFailure::Lost)));
+    assert_eq!(story.books().await, (Msat(2_500), Msat(0)));
+}
+
+#[tokio::test]
+async fn what_sling_and_the_node_do_not_agree_on_is_shown_with_both_numbers() {
+    let story = story(QUIET).await;
+    story.begun().await;
+    story.mover.brings(3, 1_004, Task::Balanced);
+    // A fourth that never was, and ten times the fees.
+    *story.mover.work().tallies.get_mut(&story.to).unwrap() =
+        Tally { moved: Sat(200_000), spent: Sat(40), successes: 4, ..Tally::default() };
+    story.step().await;
+    assert_eq!(story.books().await, (Msat(3_012), Msat(0)));
+    let found = story.stage.ops.move_differences();
+    assert_eq!(found.len(), 1);
+    assert_eq!((found[0].told, found[0].settled), ((Sat(200_000), Sat(40)), (Msat(150_000_000), Msat(3_012))));
+    let said = "sling counts 200000 sat for 40 sat; settled by the node's books: 150000000 msat for 3012 msat";
+    assert_eq!(found[0].to_string(), said);
 }
 
 #[tokio::test]

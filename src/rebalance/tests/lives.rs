@@ -2,7 +2,7 @@
 
 use super::super::life::{Next, Open, Outcome, Seen, next};
 use super::*;
-use crate::domain::{Booked, Job, Tally, Task};
+use crate::domain::{Booked, Job, Paid, Tally, Task};
 
 fn open() -> Open {
     let before = Tally { moved: Sat(700_000), spent: Sat(14), successes: 7, failures: 2, reasons: vec![] };
@@ -24,7 +24,7 @@ fn tally(moved: u64, spent: u64, successes: u64, failures: u64) -> Tally {
 }
 
 fn seen(job: Option<&Job>, tally: Tally) -> Seen<'_> {
-    Seen { now: NOW.plus_secs(900), job, tally, booked: None, pending: Some(false), timeout_secs: 7200 }
+    Seen { now: NOW.plus_secs(900), job, tally, booked: None, paid: None, pending: Some(false), timeout_secs: 7200 }
 }
 
 #[test]
@@ -35,8 +35,53 @@ fn success_is_what_the_rebalancer_says() {
     let exact = Booked { moved: Msat(150_000_000), spent: Msat(3_012), parts: 3 };
     let booked = Seen { booked: Some(exact), ..seen(None, tally(150_000, 3, 3, 0)) };
     assert_eq!(next(&open(), &booked), Next::Close(Outcome { spent: Msat(3_012), ..outcome }));
-    let behind = Seen { booked: Some(Booked { moved: Msat(100_000_000), ..exact }), ..booked };
-    assert_eq!(next(&open(), &behind), Next::Close(outcome), "books that are behind are not believed");
+}
+
+#[test]
+fn books_that_are_behind_are_waited_for() {
+    let done = job(&[Task::Balanced]);
+    let two = Booked { moved: Msat(100_000_000), spent: Msat(2_008), parts: 2 };
+    let behind = Seen { booked: Some(two), ..seen(Some(&done), tally(150_000, 3, 3, 0)) };
+    assert_eq!(next(&open(), &behind), Next::Wait);
+    let paid = Paid { moved: Msat(150_000_000), spent: Msat(3_012) };
+    assert_eq!(next(&open(), &Seen { paid: Some(paid), ..behind.clone() }), Next::Wait, "the third was paid");
+    let two_paid = Paid { moved: two.moved, spent: two.spent };
+    let Next::Close(lie) = next(&open(), &Seen { paid: Some(two_paid), ..behind.clone() }) else { panic!() };
+    assert_eq!((lie.moved, lie.spent), (two.moved, two.spent), "nobody has paid for a third");
+    let left_out = Seen { booked: Some(two), ..seen(Some(&done), tally(50_000, 1, 1, 0)) };
+    let Next::Stop(_) = next(&open(), &left_out) else { panic!() };
+    let Next::Close(end) = next(&open(), &Seen { job: None, ..left_out }) else { panic!() };
+    assert_eq!((end.moved, end.spent), (two.moved, two.spent), "the rebalancer left one out");
+}
+
+#[test]
+fn without_books_the_dearer_is_believed_and_nonsense_is_all_that_was_reserved() {
+    let paid = |moved: u64, spent: u64| Some(Paid { moved: Msat(moved * 1000), spent: Msat(spent) });
+    let whole = open().reserved;
+    let nothing = || Tally::default();
+    for (told, paid, moved, spent) in [
+        // The list is exact.
+        (tally(150_000, 3, 3, 0), paid(150_000, 3_012), 150_000_000, 3_012),
+        (tally(150_000, 3, 3, 0), None, 150_000_000, 6_000),
+        // Fees that were overstated, and understated.
+        (tally(150_000, 250, 3, 0), paid(150_000, 3_012), 150_000_000, 3_012),
+        (tally(150_000, 0, 3, 0), paid(150_000, 3_012), 150_000_000, 3_012),
+        // A success that was none, and one that was left out.
+        (tally(150_000, 3, 3, 0), paid(100_000, 2_008), 150_000_000, 6_000),
+        (tally(100_000, 2, 2, 0), paid(150_000, 3_012), 150_000_000, 3_012),
+        // More than was ordered, or reserved; less than nothing.
+        (tally(200_000, 4, 4, 0), None, 150_000_000, whole.0),
+        (tally(150_000, 301, 3, 0), None, 150_000_000, whole.0),
+        (tally(150_000, u64::MAX - 14, 3, 0), None, 150_000_000, whole.0),
+        (nothing(), None, 0, whole.0),
+        (nothing(), paid(100_000, 2_008), 100_000_000, 2_008),
+        (nothing(), paid(100_000, 900_000), 0, whole.0),
+    ] {
+        let open = Open { stopping: Some(MoveFailure::TimedOut), ..open() };
+        let seen = Seen { paid, ..seen(None, told.clone()) };
+        let Next::Close(end) = next(&open, &seen) else { panic!("{told:?}") };
+        assert_eq!((end.moved, end.spent), (Msat(moved), Msat(spent)), "{told:?} {paid:?}");
+    }
 }
 
 #[test]

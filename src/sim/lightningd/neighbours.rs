@@ -45,10 +45,13 @@ impl Lightningd {
         })
     }
 
-    /// `sim-neighbours [clboss] [hive] [sling] [route]`: brings them and takes them away, and the ways that sling could take; answers what
-    /// they have heard.
+    /// `sim-neighbours [clboss] [hive] [sling] [route] [lie]`: brings them and takes them away, and the ways that sling could take, and lets
+    /// sling lie (`none`: no more); answers what they have heard.
     pub(super) fn play_neighbours(&self, params: &Params) -> Answer {
         let sling = self.play_sling(params.boolean("sling")?, params.boolean("route")?);
+        if let Some(lie) = params.text("lie") {
+            self.play_lie(&lie)?;
+        }
         let mut tricks = self.tricks();
         let neighbours = &mut tricks.neighbours;
         neighbours.clboss = params.boolean("clboss")?.unwrap_or(neighbours.clboss);

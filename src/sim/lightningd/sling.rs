@@ -3,10 +3,9 @@
 use serde_json::{Value, json};
 
 use super::Lightningd;
-use super::channels::timestamp;
 use super::wire::{Answer, Params, Request, RpcError, as_text};
 use crate::domain::{MoveOrder, Msat, Ppm, Sat, Scid, Tally, Task};
-use crate::sim::mover::{Mover, Part};
+use crate::sim::mover::{Lie, Mover, Part};
 
 /// Names and usages of sling's commands.
 const SLING: &[(&str, &[&str])] = &[
@@ -64,6 +63,18 @@ impl Lightningd {
         mover.is_present()
     }
 
+    /// From now on sling lies like that; `none`: it does not.
+    pub(super) fn play_lie(&self, name: &str) -> Result<(), RpcError> {
+        let lie = Lie::ALL.into_iter().find(|lie| lie.name() == name);
+        if lie.is_none() && name != "none" {
+            return Err(RpcError::params(format!("Unknown lie: {name}")));
+        }
+        if let Some(mover) = self.node.mover().as_mut() {
+            mover.set_lie(lie);
+        }
+        Ok(())
+    }
+
     fn ask_sling(&self, name: &str, params: &Params) -> Answer {
         let scid = params.text("scid").map(|text| text.parse::<Scid>().map_err(|_| sling_error("invalid scid")));
         let scid = scid.transpose()?;
@@ -88,7 +99,7 @@ impl Lightningd {
         let us = self.node.market().network().us;
         let mover = self.node.mover();
         let parts = |over: bool| mover.iter().flat_map(move |m| if over { m.parts() } else { m.flying() });
-        let wanted = params.text("status");
+        let (wanted, asked) = (params.text("status"), params.text("payment_hash"));
         let rows = parts(true).map(|part| (part, if part.came { "complete" } else { "failed" }));
         let rows = rows.chain(parts(false).map(|part| (part, "pending")));
         let row = |(part, status): (&Part, &str)| {
@@ -96,10 +107,13 @@ impl Lightningd {
             json!({
                 "created_index": part.number, "id": part.number, "payment_hash": hash(part), "groupid": 1,
                 "destination": us, "amount_msat": amount, "amount_sent_msat": amount + part.fee.0,
-                "created_at": timestamp(part.sent), "status": status,
+                "created_at": part.sent.secs(), "status": status,
             })
         };
-        let rows = rows.filter(|(_, status)| wanted.as_deref().is_none_or(|wanted| wanted == *status));
+        let rows = rows.filter(|(part, status)| {
+            wanted.as_deref().is_none_or(|wanted| wanted == *status)
+                && asked.as_ref().is_none_or(|asked| *asked == hash(part))
+        });
         json!({ "payments": rows.map(row).collect::<Vec<_>>() })
     }
 
