@@ -1,10 +1,14 @@
 """The books from outside: every command answers in its shape on any node, and beside a real bookkeeper ours say the same as its own."""
 
+import csv
+import json
+import re
+import subprocess
 import time
 from collections import defaultdict
 
 import pytest
-from conftest import LIGHTNINGD, wait_for
+from conftest import BINARY, LIGHTNINGD, wait_for
 from test_policies import first_channel, refused
 
 real = pytest.mark.skipif(not LIGHTNINGD, reason="needs a chain")
@@ -112,9 +116,63 @@ def test_history_and_reports(node):
     stranger = node.rpc.call("revenue-report", ["peer", "02" + "ab" * 32])
     assert stranger["profitability"] is None and stranger["channels"] == []
     journal = node.rpc.call("revenue-report", {"report_type": "journal"})
-    assert journal["count"] == len(journal["entries"])
+    assert journal["count"] == len(journal["entries"]) and journal["next"] is None
     for wrong in [["weather"], ["peer"], ["peer", "nobody"]]:
         assert refused(node.rpc.call, "revenue-report", wrong)["code"] == -32602
+
+
+def terminal(node, *order):
+    order = [str(BINARY), *order, "--rpc-file", str(node.network_dir / "lightning-rpc")]
+    done = subprocess.run(order, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_journal_page_by_page(node):
+    node.ready()
+    for _ in range(3):
+        node.make_forwards()
+    books_read(node)
+
+    def booked():
+        whole = node.rpc.call("revenue-report", {"report_type": "journal", "from": -3650})
+        return whole["entries"] if whole["count"] > 4 else None
+
+    entries = wait_for(booked, 60, "the books to have lines")
+    pages, after = [], None
+    while True:
+        page = node.rpc.call("revenue-report", {"report_type": "journal", "from": -3650, "limit": 3, "after": after})
+        assert page["count"] <= 3 and (page["next"] is None or "warning_more" in page)
+        pages += page["entries"]
+        after = page["next"]
+        if after is None:
+            break
+    assert [entry["key"] for entry in pages] == [entry["key"] for entry in entries]
+    for wrong in [{"after": "yesterday"}, {"limit": 0}, {"limit": 10_001}]:
+        assert refused(node.rpc.call, "revenue-report", {"report_type": "journal", **wrong})["code"] == -32602
+    # At a terminal all of it, however many pages that takes.
+    rows = list(csv.DictReader(terminal(node, "report", "journal", "from=-3650", "limit=3", "--format", "csv").splitlines()))
+    assert [row["key"] for row in rows] == [entry["key"] for entry in entries]
+    assert sum(int(row["amount_msat"]) for row in rows) == sum(entry["amount_msat"] for entry in entries)
+
+
+def test_statements_at_a_terminal(node):
+    node.ready()
+    node.make_forwards()
+    books_read(node)
+    statements = [
+        "dashboard", "profitability", "history", "report summary", "report hive", "report policies", "report costs",
+        "report journal", "capacity-report", "snapshots", "cleanup-closed",
+    ]
+    _, peer = first_channel(node)
+    for statement in [*statements, f"report peer {peer}"]:
+        table = terminal(node, *statement.split())
+        # Words and dates, no names of fields and no seconds since 1970.
+        assert not re.search(r"[a-z]_[a-z]|1,[67]\d\d,\d{3},\d{3}|\b1[67]\d{8}\b", table), table
+        asked = terminal(node, *statement.split(), "--format", "json")
+        assert json.loads(asked), statement
+        lines = list(csv.reader(terminal(node, *statement.split(), "--format", "csv").splitlines()))
+        assert len({len(line) for line in lines}) <= 1, statement
 
 
 def test_advice_days_and_the_archive(node):

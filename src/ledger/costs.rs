@@ -122,16 +122,17 @@ impl Ledger {
         Ok(super::unsigned(count))
     }
 
-    /// All transfers of a span of time, oldest first.
-    pub async fn journal(&self, from: Time, to: Time, limit: u32) -> anyhow::Result<Vec<Transfer>> {
+    /// Transfers of a span of time, oldest first; of those at its very beginning only what comes after this key.
+    pub async fn journal(&self, (from, to): (Time, Time), after: &str, limit: u32) -> anyhow::Result<Vec<Transfer>> {
         let mut reader = self.reader().await?;
         let rows: Vec<(String, i64, String, String, i64, String)> = sqlx::query_as(
             "SELECT t.key, t.at, f.name, o.name, t.amount_msat, t.memo FROM transfers AS t
              JOIN accounts AS f ON f.id = t.from_account JOIN accounts AS o ON o.id = t.to_account
-             WHERE t.at >= ?1 AND t.at <= ?2 ORDER BY t.at, t.key LIMIT ?3",
+             WHERE t.at >= ?1 AND t.at <= ?2 AND (t.at > ?1 OR t.key > ?3) ORDER BY t.at, t.key LIMIT ?4",
         )
         .bind(from.0)
         .bind(to.0)
+        .bind(after.to_owned())
         .bind(limit)
         .fetch_all(reader.conn())
         .await?;

@@ -1,7 +1,7 @@
 //! The books as an operator asks for them: one reading of sums and lives, put side by side with what the last step saw of the node. Reads
 //! only, never the single forwards, and never waits for a turn.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use anyhow::Context;
 
@@ -11,6 +11,7 @@ use crate::accounts::{
     Advice, AdviceInputs, Class, Profile, Roc, Statement, Sums, Worth, advise, classify, return_on_capital,
 };
 use crate::domain::{Channel, ChannelId, Feerate, Flow, Msat, Scid, Time};
+use crate::ledger::Transfer;
 
 /// Days of balances that are looked back on for the last that are known.
 const LOOKED_BACK: i64 = 4_000;
@@ -286,9 +287,33 @@ impl Ops {
         Ok((self.books_sight(), self.reconciliation().await?, waiting as u64))
     }
 
-    /// What is booked, line by line, oldest first.
-    pub async fn journal(&self, from: Time, to: Time, limit: u32) -> anyhow::Result<Vec<crate::ledger::Transfer>> {
-        self.ledger.journal(from, to, limit).await
+    /// What is booked within a span of time, line by line, oldest first, each with the name of its channel if it is about one; from the
+    /// line after the one that is given on.
+    pub async fn journal(
+        &self,
+        (from, to): (Time, Time),
+        after: Option<&(Time, String)>,
+        limit: u32,
+    ) -> anyhow::Result<Vec<(Transfer, Option<String>)>> {
+        let (start, key) = match after {
+            Some((at, key)) if *at >= from => (*at, key.as_str()),
+            _ => (from, ""),
+        };
+        let lines = self.ledger.journal((start, to), key, limit).await?;
+        let scids: HashMap<ChannelId, Scid> =
+            self.ledger.lives().await?.into_iter().filter_map(|(id, life)| Some((id, life.scid?))).collect();
+        let channel = |line: &Transfer| {
+            let account = [&line.from, &line.to].into_iter().find_map(|name| name.strip_prefix("channel/"))?;
+            let scid = account.parse().ok().and_then(|id| scids.get(&id));
+            Some(scid.map_or_else(|| account.to_owned(), ToString::to_string))
+        };
+        Ok(lines
+            .into_iter()
+            .map(|line| {
+                let name = channel(&line);
+                (line, name)
+            })
+            .collect())
     }
 }
 
