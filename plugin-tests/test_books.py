@@ -180,7 +180,7 @@ def test_advice_days_and_the_archive(node):
     books_read(node)
     advice = node.rpc.call("revenue-capacity-report")
     has(advice, ["timestamp", "mempool_recommendation", "winners", "losers", "recommendations"])
-    assert {row["advice"] for row in advice["channels"]} <= {"splice", "close", "keep"}
+    assert {row["advice"] for row in advice["channels"]} <= {"splice", "open", "close", "keep"}
     assert len(advice["channels"]) == len(node.channels())
     days = node.rpc.call("revenue-snapshots", ["-2"])
     assert [day["gap"] for day in days["snapshots"]] == [True, True, False] and days["gaps"] == 2

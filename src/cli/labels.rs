@@ -7,7 +7,7 @@ use super::draw::grouped;
 use crate::domain::Time;
 
 /// Field, label, unit; in the order in which a person reads them.
-const WORDS: [(&str, &str, &str); 91] = [
+const WORDS: [(&str, &str, &str); 93] = [
     ("date", "date", ""),
     ("time", "time (UTC)", ""),
     ("as_of", "as of", "UTC"),
@@ -97,6 +97,8 @@ const WORDS: [(&str, &str, &str); 91] = [
     ("days_active", "open for", "days"),
     ("days_idle", "without a forward for", "days"),
     ("sat_per_vbyte", "block space", "sat/vB"),
+    ("peer_supports_splice", "peer takes splices", ""),
+    ("estimated_closure_cost_sats", "closing costs today", "sat"),
     ("pays_for_itself_in_days", "pays for itself in", "days"),
     ("our_fee_ppm", "our fee", "ppm"),
 ];

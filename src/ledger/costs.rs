@@ -9,7 +9,7 @@ use super::accounts::{account_name, cost_account};
 use super::memo::Memo;
 use super::periods::Changes;
 use super::{Ledger, Transfer, channels, signed};
-use crate::accounts::{CostKind, chain_costs};
+use crate::accounts::{CostKind, chain_costs, splices};
 use crate::domain::{Account, AccountLine, ChannelId, ChannelMoves, Direction, Msat, OwnPayment, PaymentHash, Time};
 
 /// What is not a fact yet.
@@ -110,18 +110,6 @@ impl Ledger {
 }
 
 impl Ledger {
-    /// Splices that cost us something.
-    pub async fn splices(&self) -> anyhow::Result<u64> {
-        let mut reader = self.reader().await?;
-        let count: i64 = sqlx::query_scalar(
-            "SELECT COUNT(*) FROM transfers WHERE to_account = (SELECT id FROM accounts WHERE name = ?)",
-        )
-        .bind(cost_account(CostKind::Splice))
-        .fetch_one(reader.conn())
-        .await?;
-        Ok(super::unsigned(count))
-    }
-
     /// Transfers of a span of time, oldest first; of those at its very beginning only what comes after this key.
     pub async fn journal(&self, (from, to): (Time, Time), after: &str, limit: u32) -> anyhow::Result<Vec<Transfer>> {
         let mut reader = self.reader().await?;
@@ -176,6 +164,8 @@ async fn book_account(
     }
     take_estimates(conn, memo, channel, &mut changes).await?;
     changes.write(conn).await?;
+    let id = channels::known_channel(conn, memo, channel, None, None).await?;
+    super::splices::note_splices(conn, id, &splices(account)).await?;
     let payments: Vec<OwnPayment> = account
         .lines
         .iter()

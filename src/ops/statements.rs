@@ -8,9 +8,9 @@ use anyhow::Context;
 use super::books::BooksSight;
 use super::{Ops, OrderError, Reconciliation};
 use crate::accounts::{
-    Advice, AdviceInputs, Class, Profile, Roc, Statement, Sums, Worth, advise, classify, return_on_capital,
+    Advice, AdviceInputs, Class, Profile, Roc, Spliced, Statement, Sums, Worth, advise, classify, return_on_capital,
 };
-use crate::domain::{Channel, ChannelId, Feerate, Flow, Msat, Scid, Time};
+use crate::domain::{Channel, ChannelId, Feerate, Flow, Msat, PeerId, Scid, Time};
 use crate::ledger::Transfer;
 
 /// Days of balances that are looked back on for the last that are known.
@@ -65,7 +65,10 @@ pub struct CostSpans {
     pub week: Sums,
     pub month: Sums,
     pub ever: Sums,
+    /// How many of them cost us something.
     pub splices: u64,
+    /// `None`: there is nobody who could tell.
+    pub spliced: Option<Spliced>,
 }
 
 impl ChannelBooks {
@@ -101,7 +104,8 @@ impl BooksReport {
         open.filter_map(|books| books.seen.as_ref()).map(|seen| seen.capacity.0).fold(0, u64::saturating_add)
     }
 
-    pub fn advice(&self, books: &ChannelBooks) -> Advice {
+    /// `peer_splices`: whether the channel's peer takes splices.
+    pub fn advice(&self, books: &ChannelBooks, peer_splices: Option<bool>) -> Advice {
         let local_share = books.seen.as_ref().map(Channel::local_share).unwrap_or_default();
         advise(&AdviceInputs {
             statement: books.statement.clone(),
@@ -110,6 +114,7 @@ impl BooksReport {
             local_share,
             flow_ratio: books.flow.as_ref().map(|flow| flow.net),
             turnover: books.flow.as_ref().map(|flow| flow.turnover),
+            peer_splices,
             sat_per_kvb: self.feerate.map(|rate| rate.sat_per_kvb),
             now: self.now,
         })
@@ -253,12 +258,25 @@ impl Ops {
     pub async fn cost_spans(&self) -> anyhow::Result<CostSpans> {
         let now = self.now();
         let since = |days: f64| now.plus_hours(-24.0 * days);
+        let (splices, estimated) = self.ledger.paid_splices().await?;
+        let mut spliced = Spliced::default();
+        self.ledger.lives().await?.values().filter_map(|life| life.spliced).for_each(|one| spliced.join(&one));
+        let is_told = estimated == 0 && self.books_sight().bookkeeper != Some(false);
         Ok(CostSpans {
             day: self.ledger.window(Some(since(1.0))).await?.node,
             week: self.ledger.window(Some(since(7.0))).await?.node,
             month: self.ledger.window(Some(since(30.0))).await?.node,
             ever: self.ledger.window(None).await?.node,
-            splices: self.ledger.splices().await?,
+            splices,
+            spliced: is_told.then_some(spliced),
+        })
+    }
+
+    /// Which peers take splices and which do not; who is not connected has not said.
+    pub async fn splicers(&self) -> HashMap<PeerId, bool> {
+        self.node.splicers().await.unwrap_or_else(|error| {
+            tracing::warn!("which peers take splices is unknown: {error}");
+            HashMap::new()
         })
     }
 

@@ -54,8 +54,9 @@ pub(super) const COMMAND: Command = Command {
         ("peers[], count", "`hive`: the policies with strategy `hive`."),
         (
             "opening_costs, closure_costs, splice_costs, rebalance_costs",
-            "`costs`: `last_24h_sats`, `last_7d_sats`, `last_30d_sats`, `total_sats`; of splices also `summary` (`splice_count`, \
-             `total_fees_sats`; what the books do not say is `null`).",
+            "`costs`: `last_24h_sats`, `last_7d_sats`, `last_30d_sats`, `total_sats`; of splices also `summary`: `splice_count` (those that cost us \
+             something), `total_fees_sats`, `splice_in_count`, `splice_out_count`, `total_splice_in_sats`, `total_splice_out_sats` (what our \
+             side of the channels grew and shrank by; `null`: the node has no bookkeeper).",
         ),
         (
             "estimated_defaults",
@@ -201,12 +202,13 @@ fn costs(spans: &CostSpans) -> Value {
         "rebalance_costs": of(CostKind::Rebalance),
         "estimated_defaults": { "channel_open_sats": open, "channel_close_sats": close, "splice_sats": splice },
     });
+    let spliced = spans.spliced;
     answer["splice_costs"]["summary"] = json!({
         "splice_count": spans.splices,
-        "splice_in_count": null,
-        "splice_out_count": null,
-        "total_splice_in_sats": null,
-        "total_splice_out_sats": null,
+        "splice_in_count": spliced.map(|s| s.in_count),
+        "splice_out_count": spliced.map(|s| s.out_count),
+        "total_splice_in_sats": spliced.map(|s| sats(s.in_msat)),
+        "total_splice_out_sats": spliced.map(|s| sats(s.out_msat)),
         "total_fees_sats": sats(spans.ever.costs.splice),
     });
     answer

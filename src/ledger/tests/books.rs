@@ -29,14 +29,14 @@ fn node_channel(n: u8) -> ChannelId {
 }
 
 fn account_of(n: u8, fees: &[(u8, u64, i64)]) -> Account {
-    let mut lines = vec![AccountLine::Opened { txid: TxId([n; 32]), at: at(-40, 0) }];
+    let mut lines = vec![AccountLine::Opened { txid: TxId([n; 32]), credit: Msat(4_000_000), at: at(-40, 0) }];
     lines.push(AccountLine::Fee { txid: TxId([n; 32]), credit: Msat(166_000), debit: Msat(0), at: at(-40, 0) });
     for (tx, msat, day) in fees {
         let txid = TxId([100 + tx; 32]);
         let when = at(*day, 7);
         if tx % 2 == 0 {
-            lines.push(AccountLine::Spent { txid, at: when });
-            lines.push(AccountLine::Opened { txid, at: when });
+            lines.push(AccountLine::Spent { txid, debit: Msat(4_000_000), at: when });
+            lines.push(AccountLine::Opened { txid, credit: Msat(4_000_000), at: when });
             lines.push(AccountLine::Fee { txid, credit: Msat(4_000_000 + msat), debit: Msat(0), at: when });
             lines.push(AccountLine::Fee { txid, credit: Msat(0), debit: Msat(4_000_000), at: when });
         } else {
