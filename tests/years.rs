@@ -133,7 +133,9 @@ impl Story {
                     self.ops = ops(&self.node, &self.ledger, &self.clock);
                     days * DAY
                 }
-                1..30 => self.dice.random_range(30..1_800),
+                1..10 => self.dice.random_range(30..1_800),
+                // News of a channel wakes the books at any time.
+                _ if self.clock.now().hour() % 24 >= 23 => self.dice.random_range(60..1_200),
                 _ => self.dice.random_range(4..10) * 3_600,
             };
             self.wait(pause);
@@ -235,4 +237,20 @@ async fn our_statements_are_the_sum_of_years() {
         );
         assert!(ended > 15 && story.compared > 500 && story.days_off > 30, "too little happened");
     }
+}
+
+/// The bookkeeper has its last word on a transaction within the hour, which may be on the next day.
+#[tokio::test]
+async fn a_day_is_compared_when_its_last_transactions_are_known() {
+    let mut story = Story::begin(4).await;
+    for evening in 1..150 {
+        let midnight = START.plus_secs(evening * DAY);
+        story.node.world().end_at(midnight.plus_secs(-600));
+        for minutes in [-9, 5, 15, 70, 180] {
+            story.clock.set(midnight.plus_secs(minutes * 60));
+            story.read().await;
+        }
+    }
+    let ended = story.node.world().seats.iter().filter(|seat| seat.end.is_some()).count();
+    assert!(ended > 5 && story.compared > 140, "{ended} ended, {} days compared", story.compared);
 }

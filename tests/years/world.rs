@@ -106,6 +106,11 @@ impl World {
         world
     }
 
+    /// A channel ends then.
+    pub(crate) fn end_at(&mut self, at: Time) {
+        self.plan(at, Plan::Close);
+    }
+
     /// Everything happens up to then, in its order.
     pub(crate) fn advance(&mut self, to: Time) {
         while self.planned_to < to {
@@ -123,7 +128,7 @@ impl World {
         let day = self.planned_to;
         self.planned_to = day.plus_secs(DAY);
         let open = self.open(|_| true).len();
-        let mut some = |world: &mut World, most: u32, plan: fn(&mut World) -> Plan| {
+        let some = |world: &mut World, most: u32, plan: fn(&mut World) -> Plan| {
             for _ in 0..world.dice.random_range(0..=most) {
                 let (at, plan) = (day.plus_secs(world.dice.random_range(0..DAY)), plan(world));
                 world.plan(at, plan);
@@ -137,8 +142,10 @@ impl World {
         if self.dice.random_bool(0.06) {
             some(self, 1, |_| Plan::Splice);
         }
-        if self.dice.random_bool(0.06) {
-            some(self, 1, |_| Plan::Close);
+        if self.dice.random_bool(0.03) {
+            // Late in the evening, often: what is corrected soon may be corrected on the next day then.
+            let secs = if self.dice.random_bool(0.7) { self.dice.random_range(DAY - HOUR..DAY) } else { DAY / 2 };
+            self.plan(day.plus_secs(secs), Plan::Close);
         }
     }
 
@@ -185,7 +192,9 @@ impl World {
         let opener = if self.dice.random_bool(0.6) { Side::Local } else { Side::Remote };
         let capacity = self.dice.random_range(1_000..20_000_u64) * 1_000_000;
         let local = if opener == Side::Local { capacity } else { 0 };
-        let peer = PeerId([2 + self.dice.random_range(0..PEERS); 33]);
+        let mut peer = [self.dice.random_range(0..PEERS); 33];
+        peer[0] = 2;
+        let peer = PeerId(peer);
         let scid = Scid::new(700_000 + u32::try_from(self.next()).unwrap(), 1, 0).unwrap();
         let place = self.seats.len();
         let mut id = [0xc4; 32];
