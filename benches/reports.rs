@@ -74,7 +74,7 @@ async fn fill(ledger: &Ledger, channels: u32, days: i64) {
             })
         };
         let mut lines = vec![
-            AccountLine::Opened { txid, at },
+            AccountLine::Opened { txid, credit: Msat(1), at },
             AccountLine::Fee { txid, credit: Msat(166_000), debit: Msat(0), at },
         ];
         lines.extend((0..20).map(rebalance));

@@ -1,10 +1,14 @@
 """The books from outside: every command answers in its shape on any node, and beside a real bookkeeper ours say the same as its own."""
 
+import csv
+import json
+import re
+import subprocess
 import time
 from collections import defaultdict
 
 import pytest
-from conftest import LIGHTNINGD, wait_for
+from conftest import BINARY, LIGHTNINGD, wait_for
 from test_policies import first_channel, refused
 
 real = pytest.mark.skipif(not LIGHTNINGD, reason="needs a chain")
@@ -112,9 +116,63 @@ def test_history_and_reports(node):
     stranger = node.rpc.call("revenue-report", ["peer", "02" + "ab" * 32])
     assert stranger["profitability"] is None and stranger["channels"] == []
     journal = node.rpc.call("revenue-report", {"report_type": "journal"})
-    assert journal["count"] == len(journal["entries"])
+    assert journal["count"] == len(journal["entries"]) and journal["next"] is None
     for wrong in [["weather"], ["peer"], ["peer", "nobody"]]:
         assert refused(node.rpc.call, "revenue-report", wrong)["code"] == -32602
+
+
+def terminal(node, *order):
+    order = [str(BINARY), *order, "--rpc-file", str(node.network_dir / "lightning-rpc")]
+    done = subprocess.run(order, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_journal_page_by_page(node):
+    node.ready()
+    for _ in range(3):
+        node.make_forwards()
+    books_read(node)
+
+    def booked():
+        whole = node.rpc.call("revenue-report", {"report_type": "journal", "from": -3650})
+        return whole["entries"] if whole["count"] > 1 else None
+
+    entries = wait_for(booked, 60, "the books to have lines")
+    pages, after = [], None
+    while True:
+        page = node.rpc.call("revenue-report", {"report_type": "journal", "from": -3650, "limit": 1, "after": after})
+        assert page["count"] <= 1 and (page["next"] is None or "warning_more" in page)
+        pages += page["entries"]
+        after = page["next"]
+        if after is None:
+            break
+    assert [entry["key"] for entry in pages] == [entry["key"] for entry in entries]
+    for wrong in [{"after": "yesterday"}, {"limit": 0}, {"limit": 10_001}]:
+        assert refused(node.rpc.call, "revenue-report", {"report_type": "journal", **wrong})["code"] == -32602
+    # At a terminal all of it, however many pages that takes.
+    rows = list(csv.DictReader(terminal(node, "report", "journal", "from=-3650", "limit=1", "--format", "csv").splitlines()))
+    assert [row["key"] for row in rows] == [entry["key"] for entry in entries]
+    assert sum(int(row["amount_msat"]) for row in rows) == sum(entry["amount_msat"] for entry in entries)
+
+
+def test_statements_at_a_terminal(node):
+    node.ready()
+    node.make_forwards()
+    books_read(node)
+    statements = [
+        "dashboard", "profitability", "history", "report summary", "report hive", "report policies", "report costs",
+        "report journal", "capacity-report", "snapshots", "cleanup-closed",
+    ]
+    _, peer = first_channel(node)
+    for statement in [*statements, f"report peer {peer}"]:
+        table = terminal(node, *statement.split())
+        # Words and dates, no names of fields and no seconds since 1970.
+        assert not re.search(r"[a-z]_[a-z]|1,[67]\d\d,\d{3},\d{3}|\b1[67]\d{8}\b", table), table
+        asked = terminal(node, *statement.split(), "--format", "json")
+        assert json.loads(asked), statement
+        lines = list(csv.reader(terminal(node, *statement.split(), "--format", "csv").splitlines()))
+        assert len({len(line) for line in lines}) <= 1, statement
 
 
 def test_advice_days_and_the_archive(node):
@@ -122,7 +180,7 @@ def test_advice_days_and_the_archive(node):
     books_read(node)
     advice = node.rpc.call("revenue-capacity-report")
     has(advice, ["timestamp", "mempool_recommendation", "winners", "losers", "recommendations"])
-    assert {row["advice"] for row in advice["channels"]} <= {"splice", "close", "keep"}
+    assert {row["advice"] for row in advice["channels"]} <= {"splice", "open", "close", "keep"}
     assert len(advice["channels"]) == len(node.channels())
     days = node.rpc.call("revenue-snapshots", ["-2"])
     assert [day["gap"] for day in days["snapshots"]] == [True, True, False] and days["gaps"] == 2
@@ -193,12 +251,13 @@ def test_our_books_and_the_bookkeepers(node, line):
     books_read(node)
     middle.fundwallet(10**7)
     right.fundwallet(10**7)
+    spliced = next(c["channel_id"] for c in node.channels() if c["peer_id"] == right.info["id"])
     mutual, _ = open_channel(line, middle, right, 1_000_000)
+    left_us, _ = open_channel(line, middle, right, 1_200_000, push_msat=100_000_000)
     forced, _ = open_channel(line, middle, left, 1_100_000, push_msat=200_000_000)
     # Before there is a shorter way.
     node.make_forwards()
     back, back_scid = open_channel(line, right, left, 2_000_000, push_msat=900_000_000)
-    spliced = next(c["channel_id"] for c in node.channels() if c["peer_id"] == right.info["id"] and c["channel_id"] != mutual)
 
     to_right = node.channel_scid(spliced)
     from_left = next(
@@ -222,23 +281,42 @@ def test_our_books_and_the_bookkeepers(node, line):
     middle.rpc.close(forced, 1)
     mine([middle, right], 7)
     left.start()
+    # A peer that cannot reach us ends its channel alone.
+    middle.stop()
+    right.rpc.close(left_us, 1)
+    wait_for(lambda: right.bitcoin.rpc.getrawmempool(), 60, "the peer's commitment")
+    mine([left, right], 1)
+    middle.start()
     for _ in range(3):
         mine(line, 6)
-    wait_for(lambda: not any(a["account"] == forced and not a["account_closed"]
+    wait_for(lambda: not any(a["account"] in (forced, left_us) and not a["account_closed"]
                              for a in node.rpc.call("bkpr-listbalances")["accounts"]), 60, "the sweep")
     node.ready()
     books_read(node)
     theirs, ours = theirs_and_ours(node)
-    names = {mutual: "mutual close", forced: "unilateral close", spliced: "spliced", back: "between others"}
-    for account in sorted(set(theirs) | set(ours)):
-        print(f"{names.get(account, 'other'):18} {account[:8]} bookkeeper {theirs.get(account)} ours {ours.get(account)}")
+    names = {
+        mutual: "mutual close", forced: "our unilateral close", left_us: "the peer's unilateral close", spliced: "spliced in and out",
+        back: "between others",
+    }
+    print(f"\n{'channel':28} {'':8} {'msat':10} {'bookkeeper':>14} {'ours':>14}")
+    for account in sorted(set(theirs) | set(ours), key=lambda account: names.get(account, "other")):
+        for what in ["revenue", "chain", "rebalance"]:
+            both = [books.get(account, {}).get(what, 0) for books in (theirs, ours)]
+            if any(both):
+                print(f"{names.get(account, 'other'):28} {account[:8]} {what:10} {both[0]:14,} {both[1]:14,}")
     assert ours == theirs and any("revenue" in sums for sums in ours.values())
     costs = node.rpc.call("revenue-profitability", [forced])["profitability"]
     assert (costs["close_type"], costs["closer"], costs["opener"]) == ("local_unilateral", "local", "local")
+    costs = node.rpc.call("revenue-profitability", [left_us])["profitability"]
+    assert (costs["close_type"], costs["closer"], costs["opener"]) == ("remote_unilateral", "remote", "local")
+    assert costs["closure_cost_sats"] > 0
     costs = node.rpc.call("revenue-profitability", [mutual])["profitability"]
     assert costs["close_type"] in ("mutual", None) and costs["closure_cost_sats"] > 0
     costs = node.rpc.call("revenue-profitability", [spliced])["profitability"]
     assert costs["is_open"] and costs["splice_cost_sats"] > 0 and costs["rebalance_cost_sats"] == 6
+    spliced_by = [costs[f"splice_{way}_{what}"] for way in ("in", "out") for what in ("count", "sats")]
+    # What left by the splice out paid for its transaction as well.
+    assert spliced_by[:3] == [1, 300_000, 1] and 0 <= spliced_by[3] - 100_000 <= costs["splice_cost_sats"], spliced_by
     # Under its name of before the splice as well.
     assert node.rpc.call("revenue-profitability", [to_right])["channel_id"] == node.channel_scid(spliced)
     books = node.rpc.call("revenue-status")["books"]

@@ -5,10 +5,10 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use cl_revenue_ops::accounts::{Costs, Life, Sums};
+use cl_revenue_ops::accounts::{Costs, Life, Spliced, Sums};
 use cl_revenue_ops::domain::{Account, ChannelId, ChannelName, CloseType, Identity, PeerId, Scid, Side, Time};
 use cl_revenue_ops::ledger::{Ledger, LifeNews, Window};
-use cl_revenue_ops::node::{cln_books, cln_wire};
+use cl_revenue_ops::node::{cln_books, cln_graph, cln_wire};
 use serde_json::{Value, json};
 
 const MUTUAL: &str = "3417a591c3148cffad075438c6cfe00d8558326ac18da0050e292d66bdeca5ab";
@@ -169,6 +169,10 @@ async fn a_channel_that_was_spliced_in_and_out_and_drained_by_sling() {
     assert_eq!(sums.net(), 42_054 - (166_000 + 457_000 + 17_040));
     let life = &lives[&id(SPLICED)];
     assert_eq!((life.closing_at, life.close_type), (None, None), "a splice is no close");
+    // 3,854,438,796 of ours became 4,354,438,796; later 3,295,385,256 became 2,995,186,256: 300,000 sat, and 199 for the transaction.
+    let spliced = Spliced { in_count: 1, in_msat: 500_000_000, out_count: 1, out_msat: 300_199_000 };
+    assert_eq!(life.spliced, Some(spliced));
+    assert_eq!(lives[&id(MUTUAL)].spliced, Some(Spliced::default()));
 }
 
 #[tokio::test]
@@ -241,4 +245,18 @@ async fn our_costs_are_those_of_the_bookkeepers_own_statement() {
         let ours = (costs.opening + costs.closure + costs.splice, costs.rebalance);
         assert_eq!(ours, theirs.get(&id(channel)).copied().unwrap_or_default(), "{channel}");
     }
+}
+
+#[test]
+fn who_takes_splices_says_so_in_its_features() {
+    let mut answer = recorded("listpeers.json");
+    let splicers = cln_graph::splicers(&answer).unwrap();
+    assert_eq!(splicers.values().collect::<Vec<_>>(), [&true; 3]);
+    // Demanded instead of offered; not at all; and a peer that has not been heard of since the start.
+    for (place, features) in [(0, json!("400898880a8a59a1")), (1, json!("0898880a8a59a1")), (2, json!(null))] {
+        answer["peers"][place]["features"] = features;
+    }
+    let splicers = cln_graph::splicers(&answer).unwrap();
+    let of = |place: usize| splicers.get(&answer["peers"][place]["id"].as_str().unwrap().parse().unwrap());
+    assert_eq!((of(0), of(1), of(2)), (Some(&true), Some(&false), None));
 }

@@ -4,8 +4,9 @@ use super::channel::{Class, marginal_roi_percent, roi_percent};
 use super::{Statement, Sums, classify};
 use crate::domain::{Share, Time};
 
-/// Virtual bytes of a splice, and of a mutual close together with the opening that would use the money elsewhere.
+/// Virtual bytes of a splice, of an opening, and of a mutual close.
 const SPLICE_VB: u64 = 400;
+const OPENING_VB: u64 = 160;
 const CLOSE_VB: u64 = 180;
 /// A year's share that a channel must turn over, and what it must return, to be worth enlarging.
 const WINNER_MARGINAL_PERCENT: f64 = 20.0;
@@ -29,6 +30,8 @@ pub struct AdviceInputs {
     pub flow_ratio: Option<f64>,
     /// Share of the capacity that moves in a day.
     pub turnover: Option<f64>,
+    /// Does the peer take splices? `None`: it has not said.
+    pub peer_splices: Option<bool>,
     /// Today's price of block space; `None`: unknown.
     pub sat_per_kvb: Option<u64>,
     pub now: Time,
@@ -38,6 +41,11 @@ pub struct AdviceInputs {
 pub enum Advice {
     /// More room here would earn: a splice costs so much today, and pays for itself in so many days (`None`: unknown).
     Splice {
+        cost_sat: Option<u64>,
+        pays_in_days: Option<f64>,
+    },
+    /// The same, with a peer that takes no splices: a second channel beside this one.
+    Open {
         cost_sat: Option<u64>,
         pays_in_days: Option<f64>,
     },
@@ -55,6 +63,7 @@ impl Advice {
     pub fn name(&self) -> &'static str {
         match self {
             Advice::Splice { .. } => "splice",
+            Advice::Open { .. } => "open",
             Advice::Close { .. } => "close",
             Advice::Keep { .. } => "keep",
         }
@@ -72,8 +81,7 @@ pub fn advise(i: &AdviceInputs) -> Advice {
         && turnover > WINNER_TURNOVER_A_DAY
         && i.flow_ratio.is_some_and(|ratio| ratio.abs() > WINNER_FLOW)
     {
-        let cost_sat = cost(SPLICE_VB);
-        return Advice::Splice { cost_sat, pays_in_days: pays_in(i, cost_sat) };
+        return enlarge(i, cost);
     }
     if old && (class == Class::Zombie || (class == Class::Underwater && roi < LOSER_ROI_PERCENT)) {
         let why = if class == Class::Zombie {
@@ -88,6 +96,16 @@ pub fn advise(i: &AdviceInputs) -> Advice {
         return Advice::Close { cost_sat: cost(CLOSE_VB), why: "it could pay both ways, and hardly anybody asks" };
     }
     Advice::Keep { why: keep(class, old) }
+}
+
+/// More room, by the way that the peer knows.
+fn enlarge(i: &AdviceInputs, cost: impl Fn(u64) -> Option<u64>) -> Advice {
+    if i.peer_splices == Some(false) {
+        let cost_sat = cost(OPENING_VB);
+        return Advice::Open { cost_sat, pays_in_days: pays_in(i, cost_sat) };
+    }
+    let cost_sat = cost(SPLICE_VB);
+    Advice::Splice { cost_sat, pays_in_days: pays_in(i, cost_sat) }
 }
 
 fn keep(class: Class, old: bool) -> &'static str {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::CostKind;
-use crate::domain::{Account, AccountLine, Time, TxId};
+use crate::domain::{Account, AccountLine, Msat, Time, TxId};
 
 /// What one transaction of a channel cost us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +46,32 @@ pub fn chain_costs(account: &Account) -> (Vec<ChainCost>, Vec<TxId>) {
         }
     }
     (costs, odd)
+}
+
+/// One splice, by what it changed of our side of the channel: more by a splice in, less by one out, and nothing by the peer's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Splice {
+    pub txid: TxId,
+    pub change_msat: i64,
+    pub at: Time,
+}
+
+/// The splices of a channel: transactions that both spend and make an output of it.
+pub fn splices(account: &Account) -> Vec<Splice> {
+    let mut opened: BTreeMap<TxId, (Msat, Time)> = BTreeMap::new();
+    let mut spent: BTreeMap<TxId, Msat> = BTreeMap::new();
+    for line in &account.lines {
+        match *line {
+            AccountLine::Opened { txid, credit, at } => drop(opened.insert(txid, (credit, at))),
+            AccountLine::Spent { txid, debit, .. } => drop(spent.insert(txid, debit)),
+            AccountLine::Fee { .. } | AccountLine::Rebalance(_) => {}
+        }
+    }
+    let splice = |(txid, (after, at)): (TxId, (Msat, Time))| {
+        let before = spent.get(&txid)?;
+        Some(Splice { txid, change_msat: super::difference(after.0, before.0), at })
+    };
+    opened.into_iter().filter_map(splice).collect()
 }
 
 /// When the channel's first output was made.

@@ -31,6 +31,26 @@ pub struct Life {
     pub balance_msat: Option<i64>,
     /// Part of its costs is estimated.
     pub estimated: bool,
+    /// Told by the bookkeeper.
+    pub spliced: Option<Spliced>,
+}
+
+/// How often our side of a channel was spliced, and by how much. What left by a splice out includes its fee if that was paid from there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spliced {
+    pub in_count: u64,
+    pub in_msat: u64,
+    pub out_count: u64,
+    pub out_msat: u64,
+}
+
+impl Spliced {
+    pub fn join(&mut self, other: &Spliced) {
+        self.in_count = self.in_count.saturating_add(other.in_count);
+        self.in_msat = self.in_msat.saturating_add(other.in_msat);
+        self.out_count = self.out_count.saturating_add(other.out_count);
+        self.out_msat = self.out_msat.saturating_add(other.out_msat);
+    }
 }
 
 /// A channel's life with what it brought.

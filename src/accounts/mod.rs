@@ -10,8 +10,8 @@ pub mod worth;
 mod tests;
 
 pub use advice::{Advice, AdviceInputs, advise};
-pub use chain::{ChainCost, chain_costs};
-pub use channel::{Class, Life, Profile, Statement, classify};
+pub use chain::{ChainCost, Splice, chain_costs, splices};
+pub use channel::{Class, Life, Profile, Spliced, Statement, classify};
 pub use worth::{Roc, Worth, return_on_capital};
 
 /// What a channel or the node pays for.

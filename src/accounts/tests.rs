@@ -31,6 +31,7 @@ fn life() -> Life {
         last_forward: Some(NOW),
         balance_msat: None,
         estimated: false,
+        spliced: None,
     }
 }
 
@@ -47,6 +48,7 @@ fn inputs(statement: Statement) -> AdviceInputs {
         local_share: Share::clamped(0.1),
         flow_ratio: Some(0.9),
         turnover: Some(0.01),
+        peer_splices: None,
         sat_per_kvb: Some(1_001),
         now: NOW,
     }
@@ -55,8 +57,11 @@ fn inputs(statement: Statement) -> AdviceInputs {
 #[test]
 fn what_a_splice_looks_like_a_close_is_still_a_splice_and_costs_the_net_of_its_rows() {
     let (open, splice) = (
-        AccountLine::Opened { txid: tx(1), at: NOW },
-        [AccountLine::Spent { txid: tx(2), at: NOW }, AccountLine::Opened { txid: tx(2), at: NOW }],
+        AccountLine::Opened { txid: tx(1), credit: Msat(4_000_000_000), at: NOW },
+        [
+            AccountLine::Spent { txid: tx(2), debit: Msat(3_854_438_796), at: NOW },
+            AccountLine::Opened { txid: tx(2), credit: Msat(4_354_438_796), at: NOW },
+        ],
     );
     let mut account = Account { lines: vec![fee(2, 4_354_696_796, 0), open, fee(1, 166_000, 0)], balance_msat: 0 };
     account.lines.extend(splice);
@@ -67,14 +72,15 @@ fn what_a_splice_looks_like_a_close_is_still_a_splice_and_costs_the_net_of_its_r
         [(CostKind::Opening, 166_000), (CostKind::Splice, 258_000)]
     );
     assert_eq!(odd, []);
+    assert_eq!(splices(&account), [Splice { txid: tx(2), change_msat: 500_000_000, at: NOW }]);
 }
 
 #[test]
 fn a_close_and_its_sweeps_are_closure_and_a_net_below_nothing_is_no_cost() {
     let account = Account {
         lines: vec![
-            AccountLine::Opened { txid: tx(1), at: NOW },
-            AccountLine::Spent { txid: tx(3), at: NOW },
+            AccountLine::Opened { txid: tx(1), credit: Msat(9), at: NOW },
+            AccountLine::Spent { txid: tx(3), debit: Msat(9), at: NOW },
             fee(3, 2_070_000, 0),
             fee(4, 134_000, 0),
             fee(5, 0, 7),
@@ -86,7 +92,7 @@ fn a_close_and_its_sweeps_are_closure_and_a_net_below_nothing_is_no_cost() {
         costs.iter().map(|cost| (cost.kind, cost.msat)).collect::<Vec<_>>(),
         [(CostKind::Closure, 2_070_000), (CostKind::Closure, 134_000)]
     );
-    assert_eq!(odd, [tx(5)]);
+    assert_eq!((odd, splices(&account)), (vec![tx(5)], vec![]));
 }
 
 #[test]
@@ -116,6 +122,8 @@ fn returns_without_costs_are_all_or_nothing() {
 fn advice_has_its_numbers() {
     let winner = AdviceInputs { turnover: Some(0.6), ..inputs(statement(3_000_000, 1_000)) };
     assert_eq!(advise(&winner), Advice::Splice { cost_sat: Some(401), pays_in_days: Some(4.01) });
+    let known = |takes| advise(&AdviceInputs { peer_splices: Some(takes), ..winner.clone() }).name();
+    assert_eq!((known(true), known(false)), ("splice", "open"), "no splice with a peer that cannot");
     let mut zombie = inputs(statement(0, 5_000_000));
     zombie.statement.life.last_forward = None;
     assert_eq!(advise(&zombie), Advice::Close { cost_sat: Some(181), why: "no forward for a month, at a loss" });

@@ -43,6 +43,13 @@ pub(super) fn table<const N: usize>(header: [&str; N], right: impl IntoIterator<
     table
 }
 
+/// The same without a header.
+pub(super) fn bare_table() -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_BORDERS_ONLY);
+    table
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

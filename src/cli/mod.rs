@@ -4,11 +4,14 @@ mod backtest;
 mod books;
 mod contest;
 mod crew;
+mod csv;
 mod demo;
 mod draw;
 mod graph_tape;
+mod labels;
 mod plot;
 mod policy;
+mod sheet;
 mod simnode;
 mod simulate;
 mod tune;
@@ -51,6 +54,8 @@ enum Order {
     CapacityReport(books::Ask),
     /// Day by day.
     Snapshots(books::Ask),
+    /// Archive channels that the node has closed and forgotten now, not within the hour; their books stay.
+    CleanupClosed(books::Ask),
     /// Play ways to price against each other and against an oracle.
     #[command(subcommand)]
     Simulate(simulate::Order),
@@ -70,6 +75,7 @@ pub async fn run() -> ExitCode {
         Order::Profitability(ask) => books::run("revenue-profitability", ask).await,
         Order::CapacityReport(ask) => books::run("revenue-capacity-report", ask).await,
         Order::Snapshots(ask) => books::run("revenue-snapshots", ask).await,
+        Order::CleanupClosed(ask) => books::run("revenue-cleanup-closed", ask).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

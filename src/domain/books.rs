@@ -83,9 +83,9 @@ pub struct ChannelMoves {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AccountLine {
     /// The channel's money lies in an output of this transaction from now on.
-    Opened { txid: TxId, at: Time },
+    Opened { txid: TxId, credit: Msat, at: Time },
     /// The output was spent by this transaction; by a splice as well.
-    Spent { txid: TxId, at: Time },
+    Spent { txid: TxId, debit: Msat, at: Time },
     /// A part of what a transaction cost us: credits are fees paid, debits take them back.
     Fee { txid: TxId, credit: Msat, debit: Msat, at: Time },
     /// A payment to ourselves.

@@ -9,7 +9,7 @@ use super::accounts::{account_name, cost_account};
 use super::memo::Memo;
 use super::periods::Changes;
 use super::{Ledger, Transfer, channels, signed};
-use crate::accounts::{CostKind, chain_costs};
+use crate::accounts::{CostKind, chain_costs, splices};
 use crate::domain::{Account, AccountLine, ChannelId, ChannelMoves, Direction, Msat, OwnPayment, PaymentHash, Time};
 
 /// What is not a fact yet.
@@ -110,28 +110,17 @@ impl Ledger {
 }
 
 impl Ledger {
-    /// Splices that cost us something.
-    pub async fn splices(&self) -> anyhow::Result<u64> {
-        let mut reader = self.reader().await?;
-        let count: i64 = sqlx::query_scalar(
-            "SELECT COUNT(*) FROM transfers WHERE to_account = (SELECT id FROM accounts WHERE name = ?)",
-        )
-        .bind(cost_account(CostKind::Splice))
-        .fetch_one(reader.conn())
-        .await?;
-        Ok(super::unsigned(count))
-    }
-
-    /// All transfers of a span of time, oldest first.
-    pub async fn journal(&self, from: Time, to: Time, limit: u32) -> anyhow::Result<Vec<Transfer>> {
+    /// Transfers of a span of time, oldest first; of those at its very beginning only what comes after this key.
+    pub async fn journal(&self, (from, to): (Time, Time), after: &str, limit: u32) -> anyhow::Result<Vec<Transfer>> {
         let mut reader = self.reader().await?;
         let rows: Vec<(String, i64, String, String, i64, String)> = sqlx::query_as(
             "SELECT t.key, t.at, f.name, o.name, t.amount_msat, t.memo FROM transfers AS t
              JOIN accounts AS f ON f.id = t.from_account JOIN accounts AS o ON o.id = t.to_account
-             WHERE t.at >= ?1 AND t.at <= ?2 ORDER BY t.at, t.key LIMIT ?3",
+             WHERE t.at >= ?1 AND t.at <= ?2 AND (t.at > ?1 OR t.key > ?3) ORDER BY t.at, t.key LIMIT ?4",
         )
         .bind(from.0)
         .bind(to.0)
+        .bind(after.to_owned())
         .bind(limit)
         .fetch_all(reader.conn())
         .await?;
@@ -175,6 +164,8 @@ async fn book_account(
     }
     take_estimates(conn, memo, channel, &mut changes).await?;
     changes.write(conn).await?;
+    let id = channels::known_channel(conn, memo, channel, None, None).await?;
+    super::splices::note_splices(conn, id, &splices(account)).await?;
     let payments: Vec<OwnPayment> = account
         .lines
         .iter()

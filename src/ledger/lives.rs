@@ -130,6 +130,7 @@ impl Ledger {
                 .await?;
         let id = |key: &String| key.strip_prefix(ESTIMATE)?.split('/').next()?.parse().ok();
         let estimated: HashSet<ChannelId> = estimated.iter().filter_map(id).collect();
+        let mut spliced = super::splices::spliced(&mut *conn).await?;
         let rows: Vec<LifeRow> = sqlx::query_as(
             "SELECT c.channel_id, c.peer, COALESCE(l.scid, (SELECT MIN(scid) FROM scids WHERE scids.channel = c.id AND c.placeholder)),
                  l.capacity_msat, l.opener, l.closer, l.cause, l.opened_at, l.closing_at, l.archived_at, COALESCE(l.evidence, 0),
@@ -140,7 +141,10 @@ impl Ledger {
         .await?;
         let mut lives = HashMap::with_capacity(rows.len());
         for row in rows {
-            let life = life(row, &estimated)?;
+            let spliced = spliced.remove(&row.0).unwrap_or_default();
+            let mut life = life(row, &estimated)?;
+            // Only the bookkeeper's account of the channel says that there were none.
+            life.spliced = life.balance_msat.is_some().then_some(spliced);
             lives.insert(life.channel, life);
         }
         Ok(lives)
@@ -284,5 +288,6 @@ fn life(row: LifeRow, estimated: &HashSet<ChannelId>) -> anyhow::Result<Life> {
         last_forward: last.map(Time),
         balance_msat: balance,
         estimated: estimated.contains(&channel),
+        spliced: None,
     })
 }

@@ -26,6 +26,7 @@ mod policies;
 mod rebalances;
 mod reputation;
 mod rollups;
+mod splices;
 mod transfers;
 mod trials;
 

@@ -2,7 +2,7 @@
 //! answer is never taken for another's, and a slow call holds up no other. Never retries, never keeps time limits
 //! ([`super::guard`] does), never touches more of a channel than the fee that was ordered.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -193,6 +193,10 @@ impl Node for CoreLightning {
         let from = self.call("listchannels", json!({"source": id})).await?;
         let to = self.call("listchannels", json!({"destination": id})).await?;
         graph::peer(&nodes, &from, &to)
+    }
+
+    async fn splicers(&self) -> Result<HashMap<PeerId, bool>, NodeError> {
+        graph::splicers(&self.call("listpeers", json!({})).await?)
     }
 
     async fn opening_cost(&self, channel: ChannelId) -> Result<Option<Msat>, NodeError> {

@@ -92,8 +92,10 @@ pub fn account(answer: &Value) -> Result<Account, NodeError> {
             .try_fold(account.balance_msat, i64::checked_add)
             .ok_or_else(|| row.garbled("the account's balance is beyond all bounds"))?;
         match row.need("tag", text)? {
-            "channel_open" => account.lines.push(AccountLine::Opened { txid: row.need("outpoint", outpoint)?, at }),
-            "channel_close" => account.lines.push(AccountLine::Spent { txid: row.need("txid", id)?, at }),
+            "channel_open" => {
+                account.lines.push(AccountLine::Opened { txid: row.need("outpoint", outpoint)?, credit, at });
+            }
+            "channel_close" => account.lines.push(AccountLine::Spent { txid: row.need("txid", id)?, debit, at }),
             "invoice" if row.like("is_rebalance", flag) == Some(true) => {
                 account.lines.extend(own_payment(&row, "account", "payment_id")?.map(AccountLine::Rebalance));
             }

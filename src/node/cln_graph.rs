@@ -1,13 +1,16 @@
 //! What Core Lightning tells of the chain, of the public graph, and of what channels cost, in the words of the house. Asked for by
 //! rules only. Never talks to a node.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::Value;
 
 use super::NodeError;
 use super::cln_row::{Row, flag, id, msat, rows, small_count, text};
-use crate::domain::{Chain, Estimate, Graph, GraphPeer, Msat, Sat, Scid};
+use crate::domain::{Chain, Estimate, Graph, GraphPeer, Msat, PeerId, Sat, Scid};
+
+/// `option_splice`, demanded and offered (BOLT 9).
+const SPLICE_BITS: [usize; 2] = [62, 63];
 
 /// `getinfo` and `feerates perkb`
 pub fn chain(info: &Value, feerates: &Value) -> Result<Chain, NodeError> {
@@ -45,6 +48,23 @@ pub fn peer(nodes: &Value, from: &Value, to: &Value) -> Result<GraphPeer, NodeEr
         }
     };
     Ok(GraphPeer { alias, graph, disabled })
+}
+
+/// `listpeers`: by the features that each peer has told us since it connected.
+pub fn splicers(answer: &Value) -> Result<HashMap<PeerId, bool>, NodeError> {
+    let mut splicers = HashMap::new();
+    for row in Row::list("listpeers", answer, "peers")? {
+        if let Some(features) = row.like("features", text).filter(|features| !features.is_empty()) {
+            splicers.insert(row.need("id", id)?, SPLICE_BITS.iter().any(|bit| has_bit(features, *bit)));
+        }
+    }
+    Ok(splicers)
+}
+
+/// In a number written in hexadecimal digits, the highest first.
+fn has_bit(digits: &str, bit: usize) -> bool {
+    let digit = digits.chars().rev().nth(bit / 4).and_then(|digit| digit.to_digit(16));
+    digit.is_some_and(|digit| digit >> (bit % 4) & 1 == 1)
 }
 
 /// `bkpr-listaccountevents` of a channel: the on-chain fees of its first transaction, what was put back taken off. A splice, and the

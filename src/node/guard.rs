@@ -1,7 +1,7 @@
 //! Timeouts and circuit breakers around a node. Every call ends, and a node that does not answer is left in peace for a while,
 //! one group of methods at a time. Never asks twice, and never answers in the node's stead.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -128,6 +128,10 @@ impl<N: Node> Node for Guarded<N> {
 
     async fn peer_in_graph(&self, peer: PeerId) -> Result<GraphPeer, NodeError> {
         self.guard(Group::Graph, "peer_in_graph", self.node.peer_in_graph(peer)).await
+    }
+
+    async fn splicers(&self) -> Result<HashMap<PeerId, bool>, NodeError> {
+        self.guard(Group::Info, "splicers", self.node.splicers()).await
     }
 
     async fn opening_cost(&self, channel: ChannelId) -> Result<Option<Msat>, NodeError> {

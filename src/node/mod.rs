@@ -16,6 +16,8 @@ pub mod rule_text;
 pub mod sling;
 pub mod sling_wire;
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 
 pub use home::at_home;
@@ -58,6 +60,11 @@ pub trait Node: Send + Sync {
 
     /// What the public graph says of a peer.
     async fn peer_in_graph(&self, peer: PeerId) -> Result<GraphPeer, NodeError>;
+
+    /// Which of the peers say that they take splices, and which that they do not. Who is not connected does not say.
+    async fn splicers(&self) -> Result<HashMap<PeerId, bool>, NodeError> {
+        Ok(HashMap::new())
+    }
 
     /// What the funding of a channel cost us; `None`: nothing that the node has a record of.
     async fn opening_cost(&self, channel: ChannelId) -> Result<Option<Msat>, NodeError>;

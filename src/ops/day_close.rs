@@ -16,6 +16,8 @@ use crate::node::NodeError;
 /// Name in the ledger of the last comparison with the bookkeeper.
 const NOTE: &str = "books compared";
 const DAY_MILLIS: i64 = 86_400_000;
+/// So long after its end a day is compared: by then each of its transactions' accounts has been read for the second time.
+const LAST_WORD_HOURS: f64 = 2.0;
 
 /// A comparison of one whole day with the bookkeeper's statement.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,9 +99,9 @@ impl Ops {
         note.map(|text| serde_json::from_str(&text)).transpose().context("the last comparison with the bookkeeper")
     }
 
-    /// Yesterday, once it is over: the bookkeeper is asked for that day's lines only.
+    /// Yesterday, once the last of it is known: the bookkeeper is asked for that day's lines only.
     async fn reconcile(&self, now: Time) -> anyhow::Result<()> {
-        let day = now.hour().div_euclid(24) - 1;
+        let day = now.plus_hours(-LAST_WORD_HOURS).hour().div_euclid(24) - 1;
         if self.reconciliation().await?.is_some_and(|last| last.day >= day) {
             return Ok(());
         }

@@ -1,16 +1,17 @@
 //! The books as an operator asks for them: one reading of sums and lives, put side by side with what the last step saw of the node. Reads
 //! only, never the single forwards, and never waits for a turn.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use anyhow::Context;
 
 use super::books::BooksSight;
 use super::{Ops, OrderError, Reconciliation};
 use crate::accounts::{
-    Advice, AdviceInputs, Class, Profile, Roc, Statement, Sums, Worth, advise, classify, return_on_capital,
+    Advice, AdviceInputs, Class, Profile, Roc, Spliced, Statement, Sums, Worth, advise, classify, return_on_capital,
 };
-use crate::domain::{Channel, ChannelId, Feerate, Flow, Msat, Scid, Time};
+use crate::domain::{Channel, ChannelId, Feerate, Flow, Msat, PeerId, Scid, Time};
+use crate::ledger::Transfer;
 
 /// Days of balances that are looked back on for the last that are known.
 const LOOKED_BACK: i64 = 4_000;
@@ -64,7 +65,10 @@ pub struct CostSpans {
     pub week: Sums,
     pub month: Sums,
     pub ever: Sums,
+    /// How many of them cost us something.
     pub splices: u64,
+    /// `None`: there is nobody who could tell.
+    pub spliced: Option<Spliced>,
 }
 
 impl ChannelBooks {
@@ -100,7 +104,8 @@ impl BooksReport {
         open.filter_map(|books| books.seen.as_ref()).map(|seen| seen.capacity.0).fold(0, u64::saturating_add)
     }
 
-    pub fn advice(&self, books: &ChannelBooks) -> Advice {
+    /// `peer_splices`: whether the channel's peer takes splices.
+    pub fn advice(&self, books: &ChannelBooks, peer_splices: Option<bool>) -> Advice {
         let local_share = books.seen.as_ref().map(Channel::local_share).unwrap_or_default();
         advise(&AdviceInputs {
             statement: books.statement.clone(),
@@ -109,6 +114,7 @@ impl BooksReport {
             local_share,
             flow_ratio: books.flow.as_ref().map(|flow| flow.net),
             turnover: books.flow.as_ref().map(|flow| flow.turnover),
+            peer_splices,
             sat_per_kvb: self.feerate.map(|rate| rate.sat_per_kvb),
             now: self.now,
         })
@@ -252,12 +258,25 @@ impl Ops {
     pub async fn cost_spans(&self) -> anyhow::Result<CostSpans> {
         let now = self.now();
         let since = |days: f64| now.plus_hours(-24.0 * days);
+        let (splices, estimated) = self.ledger.paid_splices().await?;
+        let mut spliced = Spliced::default();
+        self.ledger.lives().await?.values().filter_map(|life| life.spliced).for_each(|one| spliced.join(&one));
+        let is_told = estimated == 0 && self.books_sight().bookkeeper != Some(false);
         Ok(CostSpans {
             day: self.ledger.window(Some(since(1.0))).await?.node,
             week: self.ledger.window(Some(since(7.0))).await?.node,
             month: self.ledger.window(Some(since(30.0))).await?.node,
             ever: self.ledger.window(None).await?.node,
-            splices: self.ledger.splices().await?,
+            splices,
+            spliced: is_told.then_some(spliced),
+        })
+    }
+
+    /// Which peers take splices and which do not; who is not connected has not said.
+    pub async fn splicers(&self) -> HashMap<PeerId, bool> {
+        self.node.splicers().await.unwrap_or_else(|error| {
+            tracing::warn!("which peers take splices is unknown: {error}");
+            HashMap::new()
         })
     }
 
@@ -286,9 +305,33 @@ impl Ops {
         Ok((self.books_sight(), self.reconciliation().await?, waiting as u64))
     }
 
-    /// What is booked, line by line, oldest first.
-    pub async fn journal(&self, from: Time, to: Time, limit: u32) -> anyhow::Result<Vec<crate::ledger::Transfer>> {
-        self.ledger.journal(from, to, limit).await
+    /// What is booked within a span of time, line by line, oldest first, each with the name of its channel if it is about one; from the
+    /// line after the one that is given on.
+    pub async fn journal(
+        &self,
+        (from, to): (Time, Time),
+        after: Option<&(Time, String)>,
+        limit: u32,
+    ) -> anyhow::Result<Vec<(Transfer, Option<String>)>> {
+        let (start, key) = match after {
+            Some((at, key)) if *at >= from => (*at, key.as_str()),
+            _ => (from, ""),
+        };
+        let lines = self.ledger.journal((start, to), key, limit).await?;
+        let scids: HashMap<ChannelId, Scid> =
+            self.ledger.lives().await?.into_iter().filter_map(|(id, life)| Some((id, life.scid?))).collect();
+        let channel = |line: &Transfer| {
+            let account = [&line.from, &line.to].into_iter().find_map(|name| name.strip_prefix("channel/"))?;
+            let scid = account.parse().ok().and_then(|id| scids.get(&id));
+            Some(scid.map_or_else(|| account.to_owned(), ToString::to_string))
+        };
+        Ok(lines
+            .into_iter()
+            .map(|line| {
+                let name = channel(&line);
+                (line, name)
+            })
+            .collect())
     }
 }
 

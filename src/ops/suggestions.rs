@@ -13,6 +13,8 @@ pub struct SuggestionReport {
     pub scids: Vec<Scid>,
     pub record: Record,
     pub suggestion: Suggestion,
+    /// What refilling its channels has cost in the window; `None`: the node's books have not been read yet.
+    pub rebalance_cost: Option<Msat>,
 }
 
 impl Ops {
@@ -22,6 +24,9 @@ impl Ops {
         let Some(view) = self.last_view() else { return Ok(Vec::new()) };
         let window = i64::from(WINDOW_DAYS) * 86_400;
         let earnings = self.ledger.earnings(now, window).await.context("summing up what channels have earned")?;
+        let costs =
+            self.ledger.window(Some(now.plus_secs(-window))).await.context("adding up what refills have cost")?;
+        let is_read = self.books_sight().read_at.is_some();
         let policies = self.policies().await?;
         let mut reports = Vec::new();
         for (peer, channels) in view.priced_by_peer() {
@@ -30,7 +35,9 @@ impl Ops {
             let least = Ppm(options.min_fee_ppm);
             let Some(suggestion) = suggest::suggest(&record, policies.get(&peer), least, now) else { continue };
             let scids = channels.iter().filter_map(|channel| channel.scid).collect();
-            reports.push(SuggestionReport { scids, record, suggestion });
+            let refills = channels.iter().filter_map(|c| costs.channels.get(&c.channel_id)).map(|s| s.costs.rebalance);
+            let rebalance_cost = is_read.then(|| Msat(refills.fold(0, u64::saturating_add)));
+            reports.push(SuggestionReport { scids, record, suggestion, rebalance_cost });
         }
         reports.sort_by_key(|report| (report.suggestion.severity != "high", report.record.peer));
         Ok(reports)

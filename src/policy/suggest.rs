@@ -1,5 +1,5 @@
 //! Which peers deserve another policy, by what they have earned: those that give balance away, and those that nobody uses. Only
-//! suggests; what rebalancing cost is not known here.
+//! suggests; what refilling cost does not weigh here, because the rebalancing weighs it itself.
 
 use super::peer::{PeerPolicy, Strategy};
 use crate::domain::{Msat, PeerId, Ppm, RebalanceMode, Time};

@@ -27,7 +27,8 @@ pub(super) const COMMAND: Command = Command {
         (
             "winners[]",
             "Channels to enlarge: `scid`, `peer_id`, `roi` (percent), `marginal_roi`, `flow_ratio`, `turnover` (share of the capacity a day), \
-             `capacity` (sat), `peer_supports_splice` (`null`: not known), `splice_cost_sats` (today), `pays_for_itself_in_days`.",
+             `capacity` (sat), `peer_supports_splice` (`null`: a peer that is not connected does not say), `advice`, `splice_cost_sats` or, with a \
+             peer that takes no splices, `opening_cost_sats` (today; `null`: unknown), `pays_for_itself_in_days`.",
         ),
         (
             "losers[]",
@@ -36,7 +37,7 @@ pub(super) const COMMAND: Command = Command {
         ),
         (
             "channels[]",
-            "All open channels: `scid`, `peer_id`, `advice` (`splice`, `close`, `keep`), `why`, `roi`, `net_profit_sats`, `turnover`, \
+            "All open channels: `scid`, `peer_id`, `advice` (`splice`, `open` a second one because the peer takes no splices, `close`, `keep`), `why`, `roi`, `net_profit_sats`, `turnover`, \
              `days_active`.",
         ),
         ("recommendations[]", "What to do in sentences: each winner with the loser whose money it could use."),
@@ -48,13 +49,14 @@ pub(super) const COMMAND: Command = Command {
 };
 
 async fn run(ops: Arc<Ops>, _args: Args) -> Answer {
-    let report = ops.books(WINDOW_DAYS).await?;
+    let (report, splicers) = (ops.books(WINDOW_DAYS).await?, ops.splicers().await);
+    let takes = |books: &ChannelBooks| books.statement.life.peer.and_then(|peer| splicers.get(&peer).copied());
     let open = report.channels.iter().filter(|books| books.is_open());
-    let advised: Vec<(&ChannelBooks, Advice)> = open.map(|books| (books, report.advice(books))).collect();
+    let advised: Vec<(&ChannelBooks, Advice)> = open.map(|books| (books, report.advice(books, takes(books)))).collect();
     let (mut winners, mut losers) = (Vec::new(), Vec::new());
     for (books, advice) in &advised {
         match advice {
-            Advice::Splice { .. } => winners.push((*books, advice)),
+            Advice::Splice { .. } | Advice::Open { .. } => winners.push((*books, advice)),
             Advice::Close { .. } => losers.push((*books, advice)),
             Advice::Keep { .. } => {}
         }
@@ -66,7 +68,7 @@ async fn run(ops: Arc<Ops>, _args: Args) -> Answer {
         "timestamp": report.now.secs(),
         "mempool_recommendation": mempool(&report),
         "sat_per_vbyte": report.feerate.map(|rate| rounded(rate.sat_per_kvb as f64 / 1000.0)),
-        "winners": winners.iter().map(|(books, advice)| winner(books, advice)).collect::<Vec<_>>(),
+        "winners": winners.iter().map(|(books, advice)| winner(books, advice, takes(books))).collect::<Vec<_>>(),
         "losers": losers.iter().map(|(books, advice)| loser(books, advice)).collect::<Vec<_>>(),
         "channels": advised.iter().map(|(books, advice)| channel(&report, books, advice)).collect::<Vec<_>>(),
         "recommendations": recommendations(&winners, &losers),
@@ -89,10 +91,11 @@ fn mempool(report: &BooksReport) -> String {
     }
 }
 
-fn winner(books: &ChannelBooks, advice: &Advice) -> Value {
-    let (cost, days) = match advice {
-        Advice::Splice { cost_sat, pays_in_days } => (*cost_sat, *pays_in_days),
-        _ => (None, None),
+fn winner(books: &ChannelBooks, advice: &Advice, takes_splices: Option<bool>) -> Value {
+    let (splice, opening, days) = match advice {
+        Advice::Splice { cost_sat, pays_in_days } => (*cost_sat, None, *pays_in_days),
+        Advice::Open { cost_sat, pays_in_days } => (None, *cost_sat, *pays_in_days),
+        _ => (None, None, None),
     };
     json!({
         "scid": books.name(),
@@ -102,8 +105,10 @@ fn winner(books: &ChannelBooks, advice: &Advice) -> Value {
         "flow_ratio": books.flow.as_ref().map(|flow| rounded(flow.net)),
         "turnover": books.flow.as_ref().map(|flow| rounded(flow.turnover)),
         "capacity": capacity(books),
-        "peer_supports_splice": null,
-        "splice_cost_sats": cost,
+        "peer_supports_splice": takes_splices,
+        "advice": advice.name(),
+        "splice_cost_sats": splice,
+        "opening_cost_sats": opening,
         "pays_for_itself_in_days": days.map(rounded),
     })
 }
@@ -129,6 +134,7 @@ fn loser(books: &ChannelBooks, advice: &Advice) -> Value {
 fn channel(report: &BooksReport, books: &ChannelBooks, advice: &Advice) -> Value {
     let why = match advice {
         Advice::Splice { .. } => "it earns more than its capacity can carry",
+        Advice::Open { .. } => "it earns more than its capacity can carry, and the peer takes no splices",
         Advice::Close { why, .. } | Advice::Keep { why } => why,
     };
     json!({
@@ -148,18 +154,20 @@ fn channel(report: &BooksReport, books: &ChannelBooks, advice: &Advice) -> Value
 fn recommendations(winners: &[(&ChannelBooks, &Advice)], losers: &[(&ChannelBooks, &Advice)]) -> Vec<String> {
     let mut texts = Vec::new();
     for (n, (winner, advice)) in winners.iter().enumerate() {
-        let cost = match advice {
-            Advice::Splice { cost_sat: Some(cost), .. } => format!("about {cost} sat today"),
-            _ => "an unknown amount today".to_owned(),
+        let (verb, what, cost) = match advice {
+            Advice::Open { cost_sat, .. } => ("open", "a second channel beside", cost_sat),
+            Advice::Splice { cost_sat, .. } => ("splice", "more into", cost_sat),
+            _ => continue,
         };
-        texts.push(match losers.get(n) {
-            Some((loser, _)) => format!(
-                "Close {} ({} sat) and splice its money into {}: the splice costs {cost}.",
+        let cost = cost.map_or_else(|| "an unknown amount".to_owned(), |cost| format!("about {cost} sat"));
+        let (winner, loser) = (winner.name(), losers.get(n).map(|(loser, _)| loser));
+        texts.push(match loser {
+            Some(loser) => format!(
+                "Close {} ({} sat) and {verb} with its money {what} {winner}: that costs {cost} today, besides the close.",
                 loser.name(),
                 capacity(loser),
-                winner.name()
             ),
-            None => format!("Splice more into {}: that costs {cost}.", winner.name()),
+            None => format!("{}{} {what} {winner}: that costs {cost} today.", verb[..1].to_uppercase(), &verb[1..]),
         });
     }
     for (loser, advice) in losers.iter().skip(winners.len()) {

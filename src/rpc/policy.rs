@@ -94,7 +94,7 @@ pub(super) const COMMAND: Command = Command {
         (
             "suggestions[], count",
             "`suggest`: `peer_id`, `channels[]`, `kind` (`bleeder`, `zombie`), `severity`, `reason`, `command` (what would apply it), and \
-             the numbers of the last `window_days`; `rebalance_cost_sats` is `null`, because it is not known.",
+             the numbers of the last `window_days`; `rebalance_cost_sats` is `null` until the node's books have been read.",
         ),
         ("warning_*", "What of a policy has no effect now, and why."),
     ],

@@ -152,6 +152,6 @@ pub(super) fn suggestion(report: &SuggestionReport) -> Value {
         "earned_msat": record.earned,
         "brought_msat": record.brought,
         "last_forward": record.last_forward.map(Time::secs),
-        "rebalance_cost_sats": null,
+        "rebalance_cost_sats": report.rebalance_cost.map(|cost| cost.sat_floor()),
     })
 }

@@ -30,7 +30,8 @@ pub(super) const COMMAND: Command = Command {
              `total_contribution_sats` (fees of forwards out and in), `roi_percentage` (contribution less costs, of costs) and \
              `marginal_roi_percentage` (the same for rebalances alone), `profitability_class`, `days_active`, `days_idle`, `outbound_flow`, \
              `inbound_flow`, `flow_profile`, `inbound_outbound_ratio` (`infinite`: nothing ever left), `volume_routed_sats`, `forward_count`, \
-             `costs_are_estimated`, `opener`, `closer`, `close_type`, `close_cause`, `opened_at`, `closed_at`, `is_open`, `window` (the last \
+             `costs_are_estimated`, `splice_in_count`, `splice_in_sats`, `splice_out_count`, `splice_out_sats` (of our side; `null`: no \
+             bookkeeper has told), `opener`, `closer`, `close_type`, `close_cause`, `opened_at`, `closed_at`, `is_open`, `window` (the last \
              30 days); `fee_multiplier` is `null`: no fee is multiplied by a class.",
         ),
         (

@@ -23,13 +23,15 @@ const MOST_LINES: u32 = 10_000;
 
 pub(super) const COMMAND: Command = Command {
     name: "revenue-report",
-    usage: "[report_type] [peer_id] [from] [to]",
+    usage: "[report_type] [peer_id] [from] [to] [after] [limit]",
     about: "Reports on one thing: the node, a peer, the hive, policies, costs, or the journal.",
     parameters: &[
         ("report_type", "`summary` (without it), `peer`, `hive`, `policies`, `costs` or `journal`."),
         ("peer_id", "`peer`: the peer's node id."),
         ("from", "`journal`: the first day, as for `revenue-snapshots`; 30 days without it."),
         ("to", "`journal`: the last day; today without it."),
+        ("after", "`journal`: the `next` of the answer before, for the lines that follow."),
+        ("limit", "`journal`: lines in one answer, at most 10,000."),
     ],
     example: "revenue-report peer 02aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
     answer: &[
@@ -52,8 +54,9 @@ pub(super) const COMMAND: Command = Command {
         ("peers[], count", "`hive`: the policies with strategy `hive`."),
         (
             "opening_costs, closure_costs, splice_costs, rebalance_costs",
-            "`costs`: `last_24h_sats`, `last_7d_sats`, `last_30d_sats`, `total_sats`; of splices also `summary` (`splice_count`, \
-             `total_fees_sats`; what the books do not say is `null`).",
+            "`costs`: `last_24h_sats`, `last_7d_sats`, `last_30d_sats`, `total_sats`; of splices also `summary`: `splice_count` (those that cost us \
+             something), `total_fees_sats`, `splice_in_count`, `splice_out_count`, `total_splice_in_sats`, `total_splice_out_sats` (what our \
+             side of the channels grew and shrank by; `null`: the node has no bookkeeper).",
         ),
         (
             "estimated_defaults",
@@ -61,11 +64,16 @@ pub(super) const COMMAND: Command = Command {
         ),
         (
             "entries[]",
-            "`journal`: `time`, `timestamp`, `from_account`, `to_account`, `amount_msat`, `memo`, `key`, oldest first, at most 10,000.",
+            "`journal`: `time`, `timestamp`, `channel_id` (`null`: of no channel), `from_account`, `to_account`, `amount_msat`, `memo`, `key`, \
+             oldest first.",
         ),
+        ("count, next", "`journal`: lines in this answer, and where the next one begins (`null`: this is all)."),
         ("warning_*", "What is missing from these numbers, and why."),
     ],
-    refuses: &["an unknown report, and `peer` without a node id"],
+    refuses: &[
+        "an unknown report, and `peer` without a node id",
+        "an `after` that no answer has told, and a `limit` above 10,000",
+    ],
     run: |ops, args| Box::pin(run(ops, args)),
     early: None,
 };
@@ -194,12 +202,13 @@ fn costs(spans: &CostSpans) -> Value {
         "rebalance_costs": of(CostKind::Rebalance),
         "estimated_defaults": { "channel_open_sats": open, "channel_close_sats": close, "splice_sats": splice },
     });
+    let spliced = spans.spliced;
     answer["splice_costs"]["summary"] = json!({
         "splice_count": spans.splices,
-        "splice_in_count": null,
-        "splice_out_count": null,
-        "total_splice_in_sats": null,
-        "total_splice_out_sats": null,
+        "splice_in_count": spliced.map(|s| s.in_count),
+        "splice_out_count": spliced.map(|s| s.out_count),
+        "total_splice_in_sats": spliced.map(|s| sats(s.in_msat)),
+        "total_splice_out_sats": spliced.map(|s| sats(s.out_msat)),
         "total_fees_sats": sats(spans.ever.costs.splice),
     });
     answer
@@ -211,11 +220,22 @@ async fn journal(ops: &Ops, args: &Args) -> Answer {
     let from = day(args, "from", today)?.unwrap_or(to - 29);
     let start = Time(from.saturating_mul(DAY_MILLIS));
     let end = Time((to + 1).saturating_mul(DAY_MILLIS) - 1);
-    let lines = ops.journal(start, end, MOST_LINES).await?;
-    let entry = |line: &crate::ops::Transfer| {
+    let after = args.text("after")?.map(|text| place(&text)).transpose()?;
+    let limit = match args.whole::<u32>("limit")?.unwrap_or(MOST_LINES) {
+        limit @ 1..=MOST_LINES => limit,
+        other => return Err(RpcError::caller(format!("'limit' must be from 1 to {MOST_LINES}, not {other}"))),
+    };
+    // One more than is shown, to know whether there are more.
+    let mut lines = ops.journal((start, end), after.as_ref(), limit + 1).await?;
+    let more = lines.len() as u64 > u64::from(limit);
+    if more {
+        lines.pop();
+    }
+    let entry = |(line, channel): &(crate::ops::Transfer, Option<String>)| {
         json!({
             "time": line.at.to_string(),
             "timestamp": line.at.secs(),
+            "channel_id": channel,
             "from_account": line.from,
             "to_account": line.to,
             "amount_msat": line.amount,
@@ -223,9 +243,18 @@ async fn journal(ops: &Ops, args: &Args) -> Answer {
             "key": line.key,
         })
     };
-    let mut answer = json!({ "entries": lines.iter().map(entry).collect::<Vec<_>>(), "count": lines.len() });
-    if lines.len() as u64 >= u64::from(MOST_LINES) {
-        answer["warning_more"] = json!("there are more entries; ask for fewer days at a time");
+    let next = lines.last().filter(|_| more).map(|(line, _)| format!("{}/{}", line.at.0, line.key));
+    let mut answer =
+        json!({ "entries": lines.iter().map(entry).collect::<Vec<_>>(), "count": lines.len(), "next": next });
+    if more {
+        let text = "there are more entries: give the value of 'next' as 'after' for those; at a terminal --format csv fetches them all";
+        answer["warning_more"] = json!(text);
     }
     Ok(answer)
+}
+
+/// Where a page of the journal ended: the time and the key of its last line.
+fn place(text: &str) -> Result<(Time, String), RpcError> {
+    let parts = text.split_once('/').and_then(|(at, key)| Some((Time(at.parse().ok()?), key.to_owned())));
+    parts.ok_or_else(|| RpcError::caller(format!("'after' must be the 'next' of an earlier answer, not '{text}'")))
 }

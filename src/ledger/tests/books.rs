@@ -29,14 +29,14 @@ fn node_channel(n: u8) -> ChannelId {
 }
 
 fn account_of(n: u8, fees: &[(u8, u64, i64)]) -> Account {
-    let mut lines = vec![AccountLine::Opened { txid: TxId([n; 32]), at: at(-40, 0) }];
+    let mut lines = vec![AccountLine::Opened { txid: TxId([n; 32]), credit: Msat(4_000_000), at: at(-40, 0) }];
     lines.push(AccountLine::Fee { txid: TxId([n; 32]), credit: Msat(166_000), debit: Msat(0), at: at(-40, 0) });
     for (tx, msat, day) in fees {
         let txid = TxId([100 + tx; 32]);
         let when = at(*day, 7);
         if tx % 2 == 0 {
-            lines.push(AccountLine::Spent { txid, at: when });
-            lines.push(AccountLine::Opened { txid, at: when });
+            lines.push(AccountLine::Spent { txid, debit: Msat(4_000_000), at: when });
+            lines.push(AccountLine::Opened { txid, credit: Msat(4_000_000), at: when });
             lines.push(AccountLine::Fee { txid, credit: Msat(4_000_000 + msat), debit: Msat(0), at: when });
             lines.push(AccountLine::Fee { txid, credit: Msat(0), debit: Msat(4_000_000), at: when });
         } else {
@@ -272,4 +272,26 @@ async fn the_bookkeeper_is_asked_when_a_coin_moves_and_once_more_an_hour_later()
     assert_eq!(ledger.to_ask(later, 9).await.unwrap(), [node_channel(0)]);
     ledger.record_account(later, node_channel(0), None).await.unwrap();
     assert_eq!(ledger.to_ask(later.plus_secs(99 * HOUR), 9).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn the_journal_is_the_same_page_by_page() {
+    let ledger = ledger().await;
+    for n in 0..4 {
+        let fees: Vec<(u8, u64, i64)> = (0..12).map(|tx| (tx, 1_000 + u64::from(tx), i64::from(tx / 4))).collect();
+        ledger.record_account(NOON, node_channel(n), Some(&account_of(n, &fees))).await.unwrap();
+    }
+    let span = (at(-40, 0), at(40, 0));
+    let whole = ledger.journal(span, "", 1_000).await.unwrap();
+    assert_eq!(whole.len(), 4 * 13);
+    for size in [1, 3, 7, 52, 53] {
+        let (mut pages, mut place) = (Vec::new(), (span.0, String::new()));
+        loop {
+            let page = ledger.journal((place.0, span.1), &place.1, size).await.unwrap();
+            let Some(last) = page.last() else { break };
+            place = (last.at, last.key.clone());
+            pages.extend(page);
+        }
+        assert_eq!(pages, whole, "{size} lines a page");
+    }
 }

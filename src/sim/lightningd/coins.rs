@@ -12,12 +12,15 @@ use crate::sim::market::Market;
 const OPENING_FEE: u64 = 166_000;
 const SPLICE_FEE: u64 = 258_000;
 const CLOSING_FEE: u64 = 195_000;
+/// What the bookkeeper says that is ours in a new channel: only what splices change of it means something here.
+const OURS_AT_FIRST: u64 = 1 << 40;
 
 /// A splice or a close that is confirmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Coin {
     pub channel: usize,
-    pub splice: bool,
+    /// So much more is ours in the channel from now on (msat).
+    pub splice: Option<i64>,
     pub at: Time,
 }
 
@@ -30,6 +33,8 @@ struct Step {
     spends: Option<String>,
     opens: bool,
     splice: bool,
+    /// What is ours in the output that it spends, and in the one that it makes.
+    ours: (u64, u64),
     fee: u64,
     at: Time,
 }
@@ -74,27 +79,40 @@ impl Lightningd {
 fn steps(market: &Market, coins: &[Coin]) -> Vec<Step> {
     let start = market.network().scenario.start;
     let paid = |channel: &SimChannel, fee: u64| if channel.seat.opener == Side::Local { fee } else { 0 };
-    let mut newest: Vec<String> = Vec::new();
+    let mut newest: Vec<(String, u64)> = Vec::new();
     let mut steps = Vec::new();
     for (place, channel) in market.channels.iter().enumerate() {
         let txid = made_up(channel, 0);
-        newest.push(txid.clone());
+        newest.push((txid.clone(), OURS_AT_FIRST));
         let (index, fee) = (2 * steps.len() as u64 + 1, paid(channel, OPENING_FEE));
-        steps.push(Step { index, channel: place, txid, spends: None, opens: true, splice: false, fee, at: start });
+        let ours = (0, OURS_AT_FIRST);
+        steps.push(Step {
+            index,
+            channel: place,
+            txid,
+            spends: None,
+            opens: true,
+            splice: false,
+            ours,
+            fee,
+            at: start,
+        });
     }
     for (n, coin) in coins.iter().enumerate() {
         let channel = &market.channels[coin.channel];
         let txid = made_up(channel, u8::try_from(n % 120).unwrap_or(0) + 1);
-        let spends = Some(std::mem::replace(&mut newest[coin.channel], txid.clone()));
-        let fee = if coin.splice { SPLICE_FEE } else { paid(channel, CLOSING_FEE) };
+        let after = coin.splice.map_or(0, |msat| newest[coin.channel].1.saturating_add_signed(msat));
+        let (spent, before) = std::mem::replace(&mut newest[coin.channel], (txid.clone(), after));
+        let fee = if coin.splice.is_some() { SPLICE_FEE } else { paid(channel, CLOSING_FEE) };
         let index = 2 * steps.len() as u64 + 1;
         steps.push(Step {
             index,
             channel: coin.channel,
             txid,
-            spends,
-            opens: coin.splice,
-            splice: coin.splice,
+            spends: Some(spent),
+            opens: coin.splice.is_some(),
+            splice: coin.splice.is_some(),
+            ours: (before, after),
             fee,
             at: coin.at,
         });
@@ -150,7 +168,8 @@ fn events(market: &Market, step: &Step) -> Vec<Value> {
     };
     let mut lines = Vec::new();
     let mut chain = |tag: &str, outpoint: &str, spending: bool| {
-        let mut line = line("chain", tag, 0, 0);
+        let (credit, debit) = if spending { (0, step.ours.0) } else { (step.ours.1, 0) };
+        let mut line = line("chain", tag, credit, debit);
         line["outpoint"] = json!(format!("{outpoint}:0"));
         line["blockheight"] = json!(market.height());
         if spending {

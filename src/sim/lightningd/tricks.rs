@@ -151,7 +151,10 @@ impl Lightningd {
     }
 
     pub(super) fn carry_out(&self, errand: &Errand) {
-        let splice = errand.task != Task::Forget;
+        let splice = match errand.task {
+            Task::Splice(msat) => Some(msat),
+            Task::Forget => None,
+        };
         self.tricks().coins.push(super::coins::Coin { channel: errand.channel, splice, at: errand.at });
         let mut market = self.node.market();
         let height = market.height();
