@@ -82,11 +82,13 @@ async fn rows(
     (list, mut answer): (&str, Value),
 ) -> anyhow::Result<()> {
     let columns = csv::columns(&answer[list]);
+    if columns.is_empty() {
+        return Ok(());
+    }
     super::print(csv::header(&columns))?;
     loop {
-        for line in csv::lines(&answer[list], &columns) {
-            super::print(line)?;
-        }
+        let lines: Vec<String> = csv::lines(&answer[list], &columns).collect();
+        super::print(lines.join("\n"))?;
         let Some(next) = answer["next"].as_str() else { return Ok(()) };
         let after = format!("after={next}");
         let given = parameters.iter().filter(|parameter| !parameter.starts_with("after=")).cloned();

@@ -61,7 +61,7 @@ fn walk(value: &Value, path: &str, fields: &mut Vec<(String, Value)>) {
     }
 }
 
-pub(super) fn line(cells: impl IntoIterator<Item = String>) -> String {
+fn line(cells: impl IntoIterator<Item = String>) -> String {
     cells.into_iter().collect::<Vec<_>>().join(",")
 }
 

@@ -154,20 +154,22 @@ fn channel(report: &BooksReport, books: &ChannelBooks, advice: &Advice) -> Value
 fn recommendations(winners: &[(&ChannelBooks, &Advice)], losers: &[(&ChannelBooks, &Advice)]) -> Vec<String> {
     let mut texts = Vec::new();
     for (n, (winner, advice)) in winners.iter().enumerate() {
-        let (verb, what, cost) = match advice {
-            Advice::Open { cost_sat, .. } => ("open", "a second channel beside", cost_sat),
-            Advice::Splice { cost_sat, .. } => ("splice", "more into", cost_sat),
+        let (alone, with_its_money, cost) = match advice {
+            Advice::Open { cost_sat, .. } => {
+                ("Open a second channel beside", "open with its money a second channel beside", cost_sat)
+            }
+            Advice::Splice { cost_sat, .. } => ("Splice more into", "splice its money into", cost_sat),
             _ => continue,
         };
         let cost = cost.map_or_else(|| "an unknown amount".to_owned(), |cost| format!("about {cost} sat"));
-        let (winner, loser) = (winner.name(), losers.get(n).map(|(loser, _)| loser));
-        texts.push(match loser {
-            Some(loser) => format!(
-                "Close {} ({} sat) and {verb} with its money {what} {winner}: that costs {cost} today, besides the close.",
+        let winner = winner.name();
+        texts.push(match losers.get(n) {
+            Some((loser, _)) => format!(
+                "Close {} ({} sat) and {with_its_money} {winner}: besides the close that costs {cost} today.",
                 loser.name(),
                 capacity(loser),
             ),
-            None => format!("{}{} {what} {winner}: that costs {cost} today.", verb[..1].to_uppercase(), &verb[1..]),
+            None => format!("{alone} {winner}: that costs {cost} today."),
         });
     }
     for (loser, advice) in losers.iter().skip(winners.len()) {

@@ -217,7 +217,7 @@ impl World {
             events,
         });
         self.coin(place, "channel_open", (local, 0), json!({ "utxo": format!("{funding}:0"), "peer_id": peer }));
-        self.event(place, "chain", "channel_open", (local, 0), json!({ "outpoint": format!("{funding}:0") }));
+        self.event(place, "channel_open", (local, 0), json!({ "outpoint": format!("{funding}:0") }));
         if opener == Side::Local {
             let msat = self.dice.random_range(150_000..2_000_000);
             self.wallet("withdrawal", place, false);
@@ -245,7 +245,12 @@ impl World {
         self.coin(place, tag, (1_000_000, 0), more);
     }
 
-    fn event(&mut self, place: usize, kind: &str, tag: &str, (credit, debit): (u64, u64), more: Value) {
+    fn event(&mut self, place: usize, tag: &str, (credit, debit): (u64, u64), more: Value) {
+        let kind = match tag {
+            "onchain_fee" => "onchain_fee",
+            "invoice" => "channel",
+            _ => "chain",
+        };
         let mut row = json!({
             "account": self.seats[place].id, "type": kind, "tag": tag, "credit_msat": credit, "debit_msat": debit,
             "currency": "bcrt", "timestamp": self.now.secs(),
@@ -257,9 +262,9 @@ impl World {
     /// A transaction's fee; `over`: so much is in both of its rows.
     fn fee(&mut self, place: usize, kind: CostKind, (txid, msat): (TxId, u64), over: u64) {
         self.fees.push(Fee { seat: place, kind, txid, msat, at: Time::from_secs(self.now.secs()) });
-        self.event(place, "onchain_fee", "onchain_fee", (over + msat, 0), json!({ "txid": txid.to_string() }));
+        self.event(place, "onchain_fee", (over + msat, 0), json!({ "txid": txid.to_string() }));
         if over > 0 {
-            self.event(place, "onchain_fee", "onchain_fee", (0, over), json!({ "txid": txid.to_string() }));
+            self.event(place, "onchain_fee", (0, over), json!({ "txid": txid.to_string() }));
         }
     }
 
@@ -316,7 +321,7 @@ impl World {
             "part_id": part, "fees_msat": fee,
         }));
         let more = json!({ "payment_id": hash, "part_id": part, "fees_msat": fee, "is_rebalance": to_us });
-        self.event(place, "channel", "invoice", (credit, debit), more);
+        self.event(place, "invoice", (credit, debit), more);
     }
 
     fn splices(&mut self) {
@@ -339,7 +344,7 @@ impl World {
         self.seats[place].scids.push(Scid::new(height, 1, 1).unwrap());
         let peer = self.seats[place].peer;
         self.coin(place, "channel_open", (after, 0), json!({ "utxo": format!("{txid}:0"), "peer_id": peer }));
-        self.event(place, "chain", "channel_open", (after, 0), json!({ "outpoint": format!("{txid}:0") }));
+        self.event(place, "channel_open", (after, 0), json!({ "outpoint": format!("{txid}:0") }));
         if by_us {
             self.fee(place, CostKind::Splice, (txid, fee), after);
         }
@@ -352,7 +357,7 @@ impl World {
         let (utxo, spending) = (format!("{funding}:0"), txid.to_string());
         let more = json!({ "utxo": utxo, "spending_txid": spending, "output_count": 2, "extra_tags": tags });
         self.coin(place, "channel_close", (0, ours), more);
-        self.event(place, "chain", "channel_close", (0, ours), json!({ "outpoint": utxo, "txid": spending }));
+        self.event(place, "channel_close", (0, ours), json!({ "outpoint": utxo, "txid": spending }));
     }
 
     fn closes(&mut self) {
@@ -402,7 +407,7 @@ impl World {
         }
         // A row of a fee has the time of its transaction.
         let now = std::mem::replace(&mut self.now, at);
-        self.event(seat, "onchain_fee", "onchain_fee", (credit, debit), json!({ "txid": txid.to_string() }));
+        self.event(seat, "onchain_fee", (credit, debit), json!({ "txid": txid.to_string() }));
         self.now = now;
         self.fees[fee].msat = to;
     }
@@ -412,8 +417,8 @@ impl World {
         let spent = json!({ "spending_txid": txid.to_string() });
         self.coin(place, "delayed_to_us", (ours, 0), json!({}));
         self.coin(place, "to_wallet", (0, ours), spent);
-        self.event(place, "chain", "delayed_to_us", (ours, 0), json!({ "outpoint": format!("{txid}:3") }));
-        self.event(place, "chain", "to_wallet", (0, ours), json!({ "txid": txid.to_string() }));
+        self.event(place, "delayed_to_us", (ours, 0), json!({ "outpoint": format!("{txid}:3") }));
+        self.event(place, "to_wallet", (0, ours), json!({ "txid": txid.to_string() }));
         self.wallet("deposit", place, true);
         self.fee(place, CostKind::Closure, (txid, 134_000), 0);
     }
