@@ -11,6 +11,8 @@ const KEPT: f64 = 0.05;
 const LEFT_BY_SLING: f64 = 10_100_000.0;
 /// What a newcomer is taken to be worth, of what other channels of the node are asked for.
 const NEWCOMER: f64 = 0.5;
+/// Of all channels those are filled first whose payers are overrated most: so much of what is known of them counts.
+const OVERRATED: f64 = 0.75;
 /// Share of the capacity that a hive peer's channel is filled up to when it is not for profit.
 const HIVE_TARGET: f64 = 0.5;
 
@@ -125,7 +127,8 @@ fn side<'a>(
     let ramp = match known(i, candidate) {
         Some((worth, into)) => {
             let balance = i.spendable(&candidate.channel.peer);
-            Ramp::new(most, |moved| worth.of_balance(balance + toward * moved, into))
+            let counted = if toward > 0.0 { OVERRATED } else { 1.0 };
+            Ramp::new(most, |moved| counted * worth.of_balance(balance + toward * moved, into))
         }
         None => guessed(i, candidate, usual, (most, toward))?,
     };
