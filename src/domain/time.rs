@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use chrono::{DateTime, SecondsFormat};
 use serde::{Deserialize, Serialize};
 
+const DAY_MILLIS: i64 = 86_400_000;
+
 /// Milliseconds since 1970.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -25,6 +27,21 @@ impl Time {
     /// Whole hours since 1970: the key of the hourly rollups.
     pub const fn hour(self) -> i64 {
         self.0.div_euclid(3_600_000)
+    }
+
+    /// Whole days since 1970, UTC.
+    pub const fn day(self) -> i64 {
+        self.hour().div_euclid(24)
+    }
+
+    /// The first moment of that day.
+    pub const fn start_of_day(day: i64) -> Time {
+        Time(day.saturating_mul(DAY_MILLIS))
+    }
+
+    /// `yyyy-mm-dd`, UTC.
+    pub fn date(self) -> String {
+        self.to_string().chars().take(10).collect()
     }
 
     /// Hour of the week, 0 = Monday 00:00 UTC.

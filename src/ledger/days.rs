@@ -18,7 +18,7 @@ impl Ledger {
                  capacity_msat, channels)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
-        .bind(now.hour().div_euclid(24))
+        .bind(now.day())
         .bind(now.0)
         .bind(worth.onchain.map(signed).transpose()?)
         .bind(worth.unconfirmed.map(signed).transpose()?)

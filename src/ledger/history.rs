@@ -83,7 +83,7 @@ pub enum ReadError {
 impl Ledger {
     /// Keeps where our money lies, one note a day; old ones go.
     pub async fn note_holdings(&self, holdings: &Holdings) -> anyhow::Result<()> {
-        let name = format!("holdings/{}", holdings.at.hour().div_euclid(24));
+        let name = format!("holdings/{}", holdings.at.day());
         self.save_note(holdings.at, &name, &serde_json::to_string(holdings)?).await?;
         let mut writer = self.writer().await?;
         sqlx::query("DELETE FROM notes WHERE name > 'holdings/' AND name < 'holdings0' AND at < ?")

@@ -12,7 +12,6 @@ use super::{Ledger, channels, unsigned};
 use crate::accounts::{CostKind, Costs, Sums};
 use crate::domain::{ChannelId, Time};
 
-const DAY_MILLIS: i64 = 86_400_000;
 /// A slot of a level holds so many of the one below it; the last level holds all.
 const SPAN: i64 = 8;
 /// The node's own rows.
@@ -67,7 +66,7 @@ impl Changes {
     pub(super) fn cost(&mut self, at: Time, channel: i64, (kind, msat): (CostKind, i64)) {
         let place = 6 + CostKind::ALL.iter().position(|one| *one == kind).unwrap_or_default();
         for channel in [channel, NODE] {
-            self.0.entry((at.0.div_euclid(DAY_MILLIS), channel)).or_default()[place] += msat;
+            self.0.entry((at.day(), channel)).or_default()[place] += msat;
         }
     }
 
@@ -173,7 +172,7 @@ impl Ledger {
         }
         for kind in CostKind::ALL {
             let start = Time(cut.hour.saturating_mul(3_600_000));
-            let end = Time(cut.day.saturating_mul(DAY_MILLIS));
+            let end = Time::start_of_day(cut.day);
             for (account, msat) in costs_between(&mut *conn, kind, start, end).await? {
                 let Ok(channel) = account.trim_start_matches("channel/").parse() else { continue };
                 window.node.costs.add(kind, unsigned(msat));

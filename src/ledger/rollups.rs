@@ -12,7 +12,7 @@ use super::bulk::{Bulk, Cell};
 use super::memo::Memo;
 use super::periods::{self, Changes};
 use super::signed;
-use super::transfers::{self, DAY_MILLIS};
+use super::transfers;
 use crate::domain::{Forward, ForwardStatus, Scid, Time};
 
 const ROLLUPS: Bulk = Bulk {
@@ -162,7 +162,7 @@ impl Deltas {
         node.out_msat += out_msat;
         node.out_count += sign;
         node.earned += fee;
-        *self.postings.entry((out, known.0.div_euclid(DAY_MILLIS))).or_default() += fee;
+        *self.postings.entry((out, known.day())).or_default() += fee;
         for channel in [incoming, out] {
             let life = self.lifetime.entry(channel).or_default();
             life.last_forward = life.last_forward.max((sign > 0).then_some(known.0));

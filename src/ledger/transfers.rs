@@ -10,8 +10,6 @@ use super::memo::Memo;
 use super::{Ledger, Transfer, signed};
 use crate::domain::{ChannelId, Time};
 
-pub(super) const DAY_MILLIS: i64 = 86_400_000;
-
 /// Keys that start so are made by the ledger only: postings of routing fees, and what belongs to moves.
 const POSTING: &str = "routed/";
 pub(super) const MOVES: &str = "rebalance/";
@@ -75,7 +73,8 @@ pub(super) async fn post(
         let to = memo.account(conn, &account_name(channel)).await?;
         from = Some(memo.account(conn, ROUTING).await?);
         // The day comes first: the postings that grow lie side by side.
-        lines.push((format!("{POSTING}{}/{channel}", date(day)), day_start(day).0, to, fee));
+        let start = Time::start_of_day(day);
+        lines.push((format!("{POSTING}{}/{channel}", start.date()), start.0, to, fee));
     }
     let Some(from) = from.map(Cell::Int) else { return Ok(()) };
     lines.sort_unstable();
@@ -120,14 +119,4 @@ pub(super) async fn move_postings(
     }
     memo.accounts.remove(&account_name(was));
     Ok(())
-}
-
-/// `yyyy-mm-dd` of a day counted from 1970.
-fn date(day: i64) -> String {
-    Time(day.saturating_mul(DAY_MILLIS)).to_string().chars().take(10).collect()
-}
-
-/// The first moment of a day counted from 1970.
-fn day_start(day: i64) -> Time {
-    Time(day.saturating_mul(DAY_MILLIS))
 }

@@ -15,7 +15,6 @@ use crate::node::NodeError;
 
 /// Name in the ledger of the last comparison with the bookkeeper.
 const NOTE: &str = "books compared";
-const DAY_MILLIS: i64 = 86_400_000;
 /// So long after its end a day is compared: by then each of its transactions' accounts has been read for the second time.
 const LAST_WORD_HOURS: f64 = 2.0;
 
@@ -101,11 +100,11 @@ impl Ops {
 
     /// Yesterday, once the last of it is known: the bookkeeper is asked for that day's lines only.
     async fn reconcile(&self, now: Time) -> anyhow::Result<()> {
-        let day = now.plus_hours(-LAST_WORD_HOURS).hour().div_euclid(24) - 1;
+        let day = now.plus_hours(-LAST_WORD_HOURS).day() - 1;
         if self.reconciliation().await?.is_some_and(|last| last.day >= day) {
             return Ok(());
         }
-        let (from, to) = (Time(day * DAY_MILLIS), Time((day + 1) * DAY_MILLIS - 1000));
+        let (from, to) = (Time::start_of_day(day), Time::start_of_day(day + 1).plus_secs(-1));
         let lines = self.books.income(from, to).await?;
         let ours = self.ledger.day_window(day).await?;
         let theirs = by_channel(&lines);

@@ -190,9 +190,9 @@ impl Ops {
             })
             .collect();
         channels.sort_by_key(|books| (std::cmp::Reverse(books.statement.lifetime.net()), books.id()));
-        let begun = self.ledger.first_day().await?.map(|day| Time(day.saturating_mul(86_400_000)));
+        let begun = self.ledger.first_day().await?.map(Time::start_of_day);
         let since = begun.map_or(now, |begun| begun.max(from));
-        let day = now.hour().div_euclid(24);
+        let day = now.day();
         let noted = self.ledger.days(day - LOOKED_BACK, day).await?;
         Ok(BooksReport {
             now,

@@ -17,7 +17,6 @@ use crate::ops::{CostSpans, Ops, estimates_sat, sats};
 use crate::policy::peer::{PeerPolicy, Strategy};
 
 const WINDOW_DAYS: u64 = 30;
-const DAY_MILLIS: i64 = 86_400_000;
 /// Lines of the journal in one answer.
 const MOST_LINES: u32 = 10_000;
 
@@ -215,11 +214,11 @@ fn costs(spans: &CostSpans) -> Value {
 }
 
 async fn journal(ops: &Ops, args: &Args) -> Answer {
-    let today = ops.now().hour().div_euclid(24);
+    let today = ops.now().day();
     let to = day(args, "to", today)?.unwrap_or(today);
     let from = day(args, "from", today)?.unwrap_or(to - 29);
-    let start = Time(from.saturating_mul(DAY_MILLIS));
-    let end = Time((to + 1).saturating_mul(DAY_MILLIS) - 1);
+    let start = Time::start_of_day(from);
+    let end = Time(Time::start_of_day(to + 1).0 - 1);
     let after = args.text("after")?.map(|text| place(&text)).transpose()?;
     let limit = match args.whole::<u32>("limit")?.unwrap_or(MOST_LINES) {
         limit @ 1..=MOST_LINES => limit,

@@ -9,7 +9,6 @@ use super::{Answer, Args, Command, RpcError, rounded};
 use crate::domain::Time;
 use crate::ops::{DayReport, Ops};
 
-const DAY_MILLIS: i64 = 86_400_000;
 /// Days that are shown without a beginning.
 const USUAL_DAYS: i64 = 30;
 const MOST_DAYS: i64 = 3_650;
@@ -45,7 +44,7 @@ pub(super) const COMMAND: Command = Command {
 };
 
 async fn run(ops: Arc<Ops>, args: Args) -> Answer {
-    let today = ops.now().hour().div_euclid(24);
+    let today = ops.now().day();
     let to = day(&args, "to", today)?.unwrap_or(today);
     let from = match day(&args, "from", today)? {
         Some(from) => from,
@@ -89,7 +88,7 @@ fn shape(day: &DayReport) -> Value {
 }
 
 pub(super) fn date(day: i64) -> String {
-    Time(day.saturating_mul(DAY_MILLIS)).to_string().chars().take(10).collect()
+    Time::start_of_day(day).date()
 }
 
 /// A day that a caller names, counted from 1970.
@@ -102,7 +101,7 @@ pub(super) fn day(args: &Args, name: &str, today: i64) -> Result<Option<i64>, Rp
     };
     let day = match text.parse::<i64>() {
         Ok(days) if (-MOST_DAYS..=0).contains(&days) => today + days,
-        Ok(secs) if secs > 0 => Time::from_secs(secs.min(i64::MAX / 1000)).hour().div_euclid(24),
+        Ok(secs) if secs > 0 => Time::from_secs(secs.min(i64::MAX / 1000)).day(),
         Ok(_) => return Err(refused()),
         Err(_) => {
             let midnight = chrono::NaiveDate::parse_from_str(&text, "%Y-%m-%d").map_err(|_| refused())?;
