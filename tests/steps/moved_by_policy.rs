@@ -108,7 +108,9 @@ async fn a_section_says_what_may_be_moved() {
 
 #[tokio::test]
 async fn toward_the_hive_a_small_loss_is_borne() {
-    let story = story(&[("hive_rebalance_tolerance", "400"), ("daily_budget_sats", "100000")]).await;
+    // More than any move earns.
+    let dear = ("rebalance_min_profit", "1000000");
+    let story = story(&[("hive_rebalance_tolerance", "400"), ("daily_budget_sats", "100000"), dear]).await;
     let to = story.to;
     let refused = story.stage.ops.rebalance_cycle().await.unwrap();
     assert!(!refused.plan.moves.iter().any(|made| made.order.to == to), "{}", refused.plan);
