@@ -59,8 +59,8 @@ pub fn tally(answer: &Value) -> Result<Tally, NodeError> {
     }
     let mut tally = Tally::default();
     if let Some(good) = all.part("successes_in_time_window") {
-        tally.moved = Sat(good.need("total_amount_sats", count)?);
-        tally.spent = Sat(good.need("total_spent_sats", count)?);
+        tally.moved = Sat(good.need("total_amount_sats", sats)?);
+        tally.spent = Sat(good.need("total_spent_sats", sats)?);
         tally.successes = good.need("total_rebalances", count)?;
     }
     if let Some(bad) = all.part("failures_in_time_window") {
@@ -70,6 +70,11 @@ pub fn tally(answer: &Value) -> Result<Tally, NodeError> {
         tally.reasons = reasons.iter().filter_map(named).collect();
     }
     Ok(tally)
+}
+
+/// No amount of bitcoin is larger.
+fn sats(value: &Value) -> Option<u64> {
+    count(value).filter(|sat| *sat <= 2_100_000_000_000_000)
 }
 
 /// What `sling-once` is told. Candidates name the one channel that is drained; a filter by fee (`outppm`) would leave it out, so there
