@@ -86,7 +86,10 @@ class Ring:
         """Msat of fees for them, by the node's bookkeeper."""
         accounts = {channel["channel_id"] for channel in self.node.channels()}
         events = [e for a in accounts for e in self.rpc.call("bkpr-listaccountevents", {"account": a})["events"]]
-        return sum(int(e.get("fees_msat", 0)) for e in events if e.get("is_rebalance") and int(e["debit_msat"]))
+        events = [e for e in events if e["tag"] == "invoice"]
+        # Its mark `is_rebalance` is missing where it saw a payment leave before it saw it come back.
+        back = {e["payment_id"] for e in events if int(e["credit_msat"])}
+        return sum(int(e.get("fees_msat", 0)) for e in events if int(e["debit_msat"]) and e["payment_id"] in back)
 
     def searches(self):
         """Does the node look for routes?"""

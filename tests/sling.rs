@@ -120,6 +120,19 @@ fn what_sling_counts_is_what_the_books_say() {
     assert_eq!(wire::booked(&account(FILLED), &account(DRAINED), Time(0)).unwrap(), Booked::default());
 }
 
+/// The bookkeeper looks for the other end when a payment leaves, and not when it comes back.
+#[test]
+fn a_payment_that_the_bookkeeper_has_not_marked_is_seen_all_the_same() {
+    let unmarked = |id: &str| {
+        let mut account = account(id);
+        let rows = account["events"].as_array_mut().unwrap();
+        rows.iter_mut().filter(|row| row["is_rebalance"] == true).for_each(|row| row["is_rebalance"] = false.into());
+        account
+    };
+    let booked = wire::booked(&unmarked(DRAINED), &unmarked(FILLED), Time(0)).unwrap();
+    assert_eq!(booked, Booked { moved: Msat(850_000_000), spent: Msat(17_040), parts: 10 });
+}
+
 /// A payment to ourselves that came through.
 const PAID: &str = "2d6245dc";
 

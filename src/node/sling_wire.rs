@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::NodeError;
-use super::cln_row::{Row, count, flag, garbled, id, msat, rows, seconds, text};
+use super::cln_row::{Row, count, garbled, id, msat, rows, seconds, text};
 use crate::domain::{Booked, ChannelId, Job, MoveOrder, Msat, Paid, PeerId, Sat, Scid, Tally, Task, Time};
 
 /// `sling-version`
@@ -109,14 +109,14 @@ pub fn stopped(answer: &Value) -> Result<u64, NodeError> {
 pub fn booked(from: &Value, to: &Value, since: Time) -> Result<Booked, NodeError> {
     const METHOD: &str = "bkpr-listaccountevents";
     let mut came: BTreeMap<&str, u64> = BTreeMap::new();
-    for row in rebalances(Row::list(METHOD, to, "events")?) {
+    for row in invoices(Row::list(METHOD, to, "events")?) {
         let amount = row.need("credit_msat", msat)?;
         if amount > Msat::ZERO {
             *came.entry(row.need("payment_id", text)?).or_default() += amount.0;
         }
     }
     let (mut booked, mut payments) = (Booked::default(), BTreeSet::new());
-    for row in rebalances(Row::list(METHOD, from, "events")?) {
+    for row in invoices(Row::list(METHOD, from, "events")?) {
         let payment = row.need("payment_id", text)?;
         let recent = row.need("timestamp", seconds)?.secs() >= since.secs();
         let left = row.need("debit_msat", msat)? > Msat::ZERO;
@@ -132,8 +132,10 @@ pub fn booked(from: &Value, to: &Value, since: Time) -> Result<Booked, NodeError
     Ok(booked)
 }
 
-fn rebalances<'a>(rows: Vec<Row<'a>>) -> impl Iterator<Item = Row<'a>> {
-    rows.into_iter().filter(|row| row.like("is_rebalance", flag) == Some(true))
+/// Payments that began or ended here. The bookkeeper's own mark (`is_rebalance`) is not relied on: it is missing where a payment was seen
+/// to leave before it was seen to come back.
+fn invoices<'a>(rows: Vec<Row<'a>>) -> impl Iterator<Item = Row<'a>> {
+    rows.into_iter().filter(|row| row.like("tag", text) == Some("invoice"))
 }
 
 /// `listsendpays`: the hashes of payments to ourselves.
