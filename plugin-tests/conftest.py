@@ -205,6 +205,7 @@ else:
     @pytest.fixture
     def node(request, tmp_path):
         """A test that asks for it has a network of another seed."""
-        node = SimulatedNode(tmp_path / "node", "--channels", "4", seed=getattr(request, "param", 7))
+        seed, channels = getattr(request, "param", (7, 4))
+        node = SimulatedNode(tmp_path / "node", "--channels", str(channels), seed=seed)
         yield node
         node.close()

@@ -75,9 +75,10 @@ pub(super) fn solve(stocks: &[Stock], inflow: &Inflow) -> Vec<Price> {
 /// could only be sold by earning less it is nothing.
 pub(super) fn marginal_revenue(ladder: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let curve = Curve::new(ladder);
-    let dearest = curve.points.last().map(|(_, fee, _)| (0.0, *fee));
+    // Up to what is sold at the dearest fee, or at the only one, each unit earns the whole of it.
+    let dearest = curve.points.last().map(|(_, fee, outflow)| [(0.0, *fee), (*outflow, *fee)]);
     let rungs = curve.points.iter().rev().map(|(cost, _, outflow)| (*outflow, cost.max(0.0)));
-    dearest.into_iter().chain(rungs).collect()
+    dearest.into_iter().flatten().chain(rungs).collect()
 }
 
 struct Program<'a> {
@@ -267,6 +268,12 @@ impl Stock<'_> {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_fee_that_never_changes_is_earned_whole_by_all_that_is_sold_at_it() {
+        assert_eq!(super::marginal_revenue(&[(2000.0, 5e8)]), [(0.0, 2000.0), (5e8, 2000.0), (5e8, 0.0)]);
+        assert_eq!(super::marginal_revenue(&[]), []);
+    }
+
     use std::time::Instant;
 
     use rand::seq::SliceRandom;
