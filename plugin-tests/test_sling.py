@@ -111,8 +111,9 @@ class Ring:
     def sell(self):
         """Payers drain `source` through us until it is well below what they ask for; then there is a way around for its refill."""
         if not LIGHTNINGD:
+            # Ways are as cheap as on a real test network.
+            self.rpc.call("sim-neighbours", {"cost": 10})
             self.rpc.call("sim-advance", {"seconds": 3 * 86_400})
-            # Ways are dearer here than our neighbours' fees: what sells is sold dear.
             sold = max(self.rpc.call("revenue-analyze")["channels"], key=lambda c: c["flow_ratio"] * c["daily_volume"])
             peer = self.node.channel(sold["channel_id"])["peer_id"]
             words = {"action": "set", "peer_id": peer, "strategy": "static", "fee_ppm_target": 2_000}
@@ -322,8 +323,7 @@ def test_demand_makes_the_plan_move_by_itself(ring):
     moves = [ring.closed(n + 1) for n in range(len(planned))]
     assert all(move["rebalance_type"] == "normal" for move in moves)
     fees, moved = (now - then for now, then in zip(ring.paid(), before))
-    assert sum(move["moved_sats"] for move in moves) * 1000 == moved, (moves, moved)
-    assert sum(move["actual_fee_msat"] for move in moves) == fees == ring.booked() - noted, (moves, fees)
-    # Ways of the simulated network may be dearer than the plan could know.
-    assert not LIGHTNINGD or moved > 0 and any(move["status"] == "success" for move in moves), moves
+    assert sum(move["moved_sats"] for move in moves) * 1000 == moved > 0, (moves, moved)
+    assert sum(move["actual_fee_msat"] for move in moves) == fees == ring.booked() - noted > 0, (moves, fees)
+    assert any(move["status"] == "success" for move in moves), moves
     assert ring.reserved() == 0

@@ -268,12 +268,6 @@ impl Stock<'_> {
 
 #[cfg(test)]
 mod tests {
-    #[test]
-    fn a_fee_that_never_changes_is_earned_whole_by_all_that_is_sold_at_it() {
-        assert_eq!(super::marginal_revenue(&[(2000.0, 5e8)]), [(0.0, 2000.0), (5e8, 2000.0), (5e8, 0.0)]);
-        assert_eq!(super::marginal_revenue(&[]), []);
-    }
-
     use std::time::Instant;
 
     use rand::seq::SliceRandom;
@@ -455,6 +449,12 @@ mod tests {
         let best = rungs.iter().fold((0.0, 0.0), |a, b| if a.0 * a.1 > b.0 * b.1 { a } else { *b }).0;
         let price = Network::alone(rungs, (1e10, 1e9, 1e12));
         assert!(price.mu == 0.0 && (price.fee / best).ln().abs() < 0.04, "{price:?} {best}");
+    }
+
+    #[test]
+    fn a_fee_that_never_changes_is_earned_whole_by_all_that_is_sold_at_it() {
+        assert_eq!(marginal_revenue(&[(2000.0, 5e8)]), [(0.0, 2000.0), (5e8, 2000.0), (5e8, 0.0)]);
+        assert_eq!(marginal_revenue(&[]), []);
     }
 
     #[test]

@@ -172,13 +172,18 @@ impl Ops {
             tally,
             booked: None,
             paid: None,
-            pending: Some(rebalancer.pending(row.new.from, row.new.to).await?),
+            pending: Some(false),
             timeout_secs: i64::try_from(options.sling_job_timeout_seconds).unwrap_or(i64::MAX),
         };
         let next = life::next(&open, &seen);
         let whole = come.moved >= open.amount;
         if !whole && !matches!(next, Next::Close(_)) {
             return Ok(next);
+        }
+        // Asked only now: it holds back nothing but what would be closed.
+        seen.pending = Some(rebalancer.pending(row.new.from, row.new.to).await?);
+        if !whole && seen.pending == Some(true) {
+            return Ok(Next::Wait);
         }
         seen.booked = rebalancer.booked(row.new.from, row.new.to, row.new.at).await?;
         // The list is long: it is asked where the others do not agree, or cannot.

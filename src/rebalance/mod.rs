@@ -205,9 +205,12 @@ pub struct Wanted {
 }
 
 impl RebalanceInputs<'_> {
+    fn with_peer(&self, peer: PeerId) -> impl Iterator<Item = &Candidate<'_>> {
+        self.channels.iter().filter(move |candidate| candidate.channel.peer == peer)
+    }
+
     /// Msat on our side of all channels with the peer that can be sent.
-    fn spendable(&self, peer: &PeerId) -> f64 {
-        let with_peer = self.channels.iter().filter(|candidate| candidate.channel.peer == *peer);
-        with_peer.map(|candidate| candidate.channel.spendable.as_f64()).sum()
+    fn spendable(&self, peer: PeerId) -> f64 {
+        self.with_peer(peer).map(|candidate| candidate.channel.spendable.as_f64()).sum()
     }
 }

@@ -3,7 +3,7 @@
 use super::demand::{Need, Sizes};
 use super::worth::{Ramp, Worth};
 use super::{Busy, Candidate, Reason, RebalanceInputs, Refusal, Role, breaker};
-use crate::domain::{Channel, PeerId, RebalanceMode};
+use crate::domain::{Channel, RebalanceMode};
 
 /// Share of the capacity that stays with whoever has it: the channel reserve, fees, and room for payments in flight.
 const KEPT: f64 = 0.05;
@@ -106,8 +106,7 @@ fn able(i: &RebalanceInputs, candidate: &Candidate) -> Result<(), Reason> {
         return Err(Reason::ForeignJob);
     }
     // What is under way toward any channel with the peer is not in its balance yet.
-    let with_peer = |other: &&Candidate| other.channel.peer == channel.peer;
-    match i.channels.iter().filter(with_peer).any(|other| other.busy == Some(Busy::Us)) {
+    match i.with_peer(channel.peer).any(|other| other.busy == Some(Busy::Us)) {
         true => Err(Reason::UnderWay),
         false => Ok(()),
     }
@@ -126,7 +125,7 @@ fn side<'a>(
     }
     let ramp = match known(i, candidate) {
         Some((worth, into)) => {
-            let balance = i.spendable(&candidate.channel.peer);
+            let balance = i.spendable(candidate.channel.peer);
             let counted = if toward > 0.0 { OVERRATED } else { 1.0 };
             Ramp::new(most, |moved| counted * worth.of_balance(balance + toward * moved, into))
         }
@@ -153,19 +152,15 @@ fn guessed(i: &RebalanceInputs, candidate: &Candidate, usual: f64, (most, toward
     let fee = channel.ours.ppm.as_f64() + channel.ours.base.as_f64() * 1e6 / sizes.mean();
     // What is taken from where it would have been sold anyway loses the whole price.
     let earned = if toward > 0.0 { fee * i.tuning.sold.get() } else { fee };
-    let balance = i.spendable(&channel.peer);
+    let balance = i.spendable(channel.peer);
     Ok(Ramp::new(most, |moved| earned * need.chance_above((balance + toward * moved).max(0.0))))
-}
-
-fn with_peer<'a>(i: &RebalanceInputs<'a>, peer: PeerId) -> impl Iterator<Item = &'a Candidate<'a>> {
-    i.channels.iter().filter(move |other| other.channel.peer == peer)
 }
 
 /// Msat a day that come in by the channels with the peer.
 fn into(i: &RebalanceInputs, candidate: &Candidate) -> f64 {
     let peer = candidate.channel.peer;
     let others = i.peers.get(&peer).map_or(0.0, |facts| facts.other_per_day.max(0.0));
-    with_peer(i, peer).filter_map(|other| other.flow).map(|flow| flow.in_per_day).sum::<f64>() + others
+    i.with_peer(peer).filter_map(|other| other.flow).map(|flow| flow.in_per_day).sum::<f64>() + others
 }
 
 /// Msat a day that are wanted out by the channels with the peer; `None`: nobody knows.
@@ -175,7 +170,7 @@ fn wanted(i: &RebalanceInputs, candidate: &Candidate, usual: f64) -> Option<f64>
     if candidate.newcomer {
         return Some(learned.unwrap_or(0.0).max(NEWCOMER * usual));
     }
-    let flows = || with_peer(i, peer).filter_map(|other| other.flow);
+    let flows = || i.with_peer(peer).filter_map(|other| other.flow);
     let seen = flows().next().map(|_| flows().map(|flow| flow.out_per_day).sum());
     learned.or(seen)
 }

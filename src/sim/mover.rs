@@ -34,6 +34,8 @@ pub struct Mover {
     present: bool,
     /// Whether there are ways at all.
     ways: bool,
+    /// What ways cost here, of what they cost on the public network.
+    dearness: f64,
     works: BTreeMap<Scid, Work>,
     flying: Vec<Part>,
     done: Vec<Part>,
@@ -112,6 +114,7 @@ impl Mover {
             seed,
             present: true,
             ways: true,
+            dearness: 1.0,
             works: BTreeMap::new(),
             flying: Vec::new(),
             done: Vec::new(),
@@ -138,6 +141,10 @@ impl Mover {
 
     pub fn set_ways(&mut self, ways: bool) {
         self.ways = ways;
+    }
+
+    pub fn set_dearness(&mut self, dearness: f64) {
+        self.dearness = dearness;
     }
 
     pub fn set_lie(&mut self, lie: Option<Lie>) {
@@ -377,7 +384,7 @@ impl Mover {
         let lately =
             |part: &&Part| part.came && (part.from, part.to) == (from, to) && part.until.0 > market.now().0 - DAY_MS;
         let come: f64 = self.done.iter().rev().take(500).filter(lately).map(|part| part.amount.as_f64() * 1000.0).sum();
-        (usual * today * (1.0 + come / DEPTH)).max(f64::from(market.channels[places.1].seat.their_ppm))
+        (self.dearness * usual * today * (1.0 + come / DEPTH)).max(f64::from(market.channels[places.1].seat.their_ppm))
     }
 
     /// 0 to 1, always the same for the pair and that purpose.

@@ -44,7 +44,7 @@ pub(super) const BUILTIN: &[(&str, &str)] = &[
     ("sim-close", "channel"),
     ("sim-fault", "method kind [for] [seconds]"),
     ("sim-feerate", "[perkb]"),
-    ("sim-neighbours", "[clboss] [hive] [sling] [route] [lie]"),
+    ("sim-neighbours", "[clboss] [hive] [sling] [route] [lie] [cost]"),
     ("sim-splice", "channel [sat]"),
 ];
 

@@ -45,10 +45,10 @@ impl Lightningd {
         })
     }
 
-    /// `sim-neighbours [clboss] [hive] [sling] [route] [lie]`: brings them and takes them away, and the ways that sling could take, and lets
-    /// sling lie (`none`: no more); answers what they have heard.
+    /// `sim-neighbours [clboss] [hive] [sling] [route] [lie] [cost]`: brings them and takes them away, and the ways that sling could take
+    /// (`cost`: percent of what they cost on the public network), and lets sling lie (`none`: no more); answers what they have heard.
     pub(super) fn play_neighbours(&self, params: &Params) -> Answer {
-        let sling = self.play_sling(params.boolean("sling")?, params.boolean("route")?);
+        let sling = self.play_sling(params.boolean("sling")?, (params.boolean("route")?, params.number("cost")?));
         if let Some(lie) = params.text("lie") {
             self.play_lie(&lie)?;
         }

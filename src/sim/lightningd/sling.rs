@@ -51,8 +51,8 @@ impl Lightningd {
         }))
     }
 
-    /// Brings sling, or takes it and its tasks away; and the ways with it.
-    pub(super) fn play_sling(&self, present: Option<bool>, ways: Option<bool>) -> bool {
+    /// Brings sling, or takes it and its tasks away; and the ways, which cost so many percent of what they cost on the public network.
+    pub(super) fn play_sling(&self, present: Option<bool>, (ways, percent): (Option<bool>, Option<u64>)) -> bool {
         if present == Some(true) {
             self.node.bring_mover();
         }
@@ -60,6 +60,7 @@ impl Lightningd {
         let Some(mover) = mover.as_mut() else { return false };
         present.into_iter().for_each(|present| mover.set_present(present));
         ways.into_iter().for_each(|ways| mover.set_ways(ways));
+        percent.into_iter().for_each(|percent| mover.set_dearness(percent as f64 / 100.0));
         mover.is_present()
     }
 
