@@ -5,6 +5,8 @@
 
 #[path = "crash/books.rs"]
 mod books;
+#[path = "crash/moves.rs"]
+mod moves;
 #[path = "crash/node.rs"]
 mod node;
 
@@ -98,7 +100,7 @@ async fn fifty_kills_leave_the_ledger_of_an_undisturbed_run() {
 fn market() -> Vec<String> {
     let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
     let start = now - STEP_SECS * (u64::from(KILLS) + 4);
-    let set = [("start", start), ("history-days", HISTORY_DAYS.into()), ("channels", 24), ("seed", SEED)];
+    let set = [("speed", 0), ("start", start), ("history-days", HISTORY_DAYS.into()), ("channels", 24), ("seed", SEED)];
     set.iter().map(|(name, value)| format!("--{name}={value}")).collect()
 }
 

@@ -1,7 +1,7 @@
 //! Ledgers as text that can be compared, and what a crash must not have broken in them. Never changes a ledger.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use cl_revenue_ops::domain::{Clock as _, Identity, SystemClock};
 use cl_revenue_ops::fees;
@@ -85,16 +85,7 @@ pub(crate) async fn state_of(ledger: &Path, owner: &Identity) -> State {
     if !ledger.exists() {
         return State::default();
     }
-    let folder = tempfile::tempdir().unwrap();
-    let copy = folder.path().join("copy.db");
-    std::fs::copy(ledger, &copy).unwrap();
-    // While the file is being made it has a rollback journal, later a write-ahead log.
-    for suffix in ["journal", "wal"] {
-        let log = ledger.with_extension(format!("db-{suffix}"));
-        if log.exists() {
-            std::fs::copy(log, folder.path().join(format!("copy.db-{suffix}"))).unwrap();
-        }
-    }
+    let (_folder, copy) = copy_of(ledger);
     examine(&copy, owner).await;
     let mut conn = open(&copy).await;
     let (created, updated) =
@@ -108,6 +99,21 @@ pub(crate) async fn state_of(ledger: &Path, owner: &Identity) -> State {
         decided_at: sqlx::query_scalar(newest("decisions")).fetch_one(&mut conn).await.unwrap(),
         changes: changes(&mut conn).await,
     }
+}
+
+/// Of the file and what lies beside it.
+pub(crate) fn copy_of(ledger: &Path) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("copy.db");
+    std::fs::copy(ledger, &copy).unwrap();
+    // While the file is being made it has a rollback journal, later a write-ahead log.
+    for suffix in ["journal", "wal"] {
+        let log = ledger.with_extension(format!("db-{suffix}"));
+        if log.exists() {
+            std::fs::copy(log, folder.path().join(format!("copy.db-{suffix}"))).unwrap();
+        }
+    }
+    (folder, copy)
 }
 
 async fn changes(conn: &mut SqliteConnection) -> Vec<Change> {

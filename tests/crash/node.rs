@@ -43,7 +43,7 @@ impl Sim {
         std::fs::write(dir.path().join("plugin.sh"), script).unwrap();
         std::fs::set_permissions(dir.path().join("plugin.sh"), std::fs::Permissions::from_mode(0o755)).unwrap();
         let process = Command::new(PROGRAM)
-            .args(["simnode", "--speed=0", "--quiet", "--lightning-dir"])
+            .args(["simnode", "--quiet", "--lightning-dir"])
             .arg(dir.path())
             .args(args)
             .env_remove("LIGHTNINGD_PLUGIN")
@@ -116,10 +116,7 @@ impl Sim {
 
     /// Answers when `init` is answered: before the plugin has asked the node anything.
     pub(crate) fn start_plugin(&self, ledger: &Path, fee_ppm: u32) -> Plugin<'_> {
-        let script = self.dir.path().join("plugin.sh");
-        let params = json!({
-            "subcommand": "start",
-            "plugin": script,
+        self.start_plugin_with(&json!({
             "revenue-ops-db-path": ledger,
             // Every life wants another fee, so that there is always something to set.
             "revenue-ops-min-fee-ppm": fee_ppm.to_string(),
@@ -129,7 +126,13 @@ impl Sim {
             "revenue-ops-flow-interval": "60",
             // Then a peer's record is a plain count, which does not depend on how often it was added up.
             "revenue-ops-reputation-decay": "1",
-        });
+        }))
+    }
+
+    /// The same with these options.
+    pub(crate) fn start_plugin_with(&self, options: &Value) -> Plugin<'_> {
+        let mut params = json!({ "subcommand": "start", "plugin": self.dir.path().join("plugin.sh") });
+        params.as_object_mut().unwrap().extend(options.as_object().unwrap().clone());
         self.must("plugin", &params);
         let pid = std::fs::read_to_string(self.dir.path().join("pid")).unwrap().trim().to_owned();
         Plugin { sim: self, pid }
@@ -183,7 +186,7 @@ impl Plugin<'_> {
     }
 }
 
-fn wait_for<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
+pub(crate) fn wait_for<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
         if let Some(found) = look() {
