@@ -12,7 +12,7 @@ const LEFT_BY_SLING: f64 = 10_100_000.0;
 /// What a newcomer is taken to be worth, of what other channels of the node are asked for.
 const NEWCOMER: f64 = 0.5;
 /// Of all channels those are filled first whose payers are overrated most: so much of what is known of them counts.
-const OVERRATED: f64 = 0.75;
+const OVERRATED: f64 = 0.6;
 /// Share of the capacity that a hive peer's channel is filled up to when it is not for profit.
 const HIVE_TARGET: f64 = 0.5;
 

@@ -1,6 +1,7 @@
 //! The market as a process that behaves as lightningd: serves `lightning-rpc` and hosts plugins over the real protocol. It knows
 //! nothing of our own plugin.
 
+mod askrene;
 mod channels;
 mod coins;
 mod commands;

@@ -9,11 +9,14 @@ use super::market::Market;
 use super::network::{Stream, stream};
 use super::tape::DAY_MS;
 use crate::domain::units::to_u64_rounded;
-use crate::domain::{Booked, ChannelId, Job, MoveOrder, Msat, Paid, Sat, Scid, Tally, Task, Time};
+use crate::domain::{Booked, ChannelId, Job, MoveOrder, Msat, Paid, PeerId, Sat, Scid, Tally, Task, Time};
 
 /// The cheapest circular way of a pair on the public network (ppm), by quantile; drained as balances really are.
 const COSTS: [(f64, f64); 7] =
     [(0.0, 12.0), (0.1, 47.0), (0.25, 219.0), (0.5, 759.0), (0.75, 1007.0), (0.9, 1662.0), (1.0, 2500.0)];
+/// The same as a search sees it that takes every channel for full: what it finds is often drained.
+const SEARCHED: [(f64, f64); 7] =
+    [(0.0, 3.0), (0.1, 12.0), (0.25, 152.0), (0.5, 657.0), (0.75, 1000.0), (0.9, 1150.0), (1.0, 1700.0)];
 /// The next way is dearer by this factor, after one that failed.
 const NEXT_WAY: f64 = 1.08;
 /// What has come by a way makes it dearer: twice for so many msat in a day.
@@ -275,6 +278,16 @@ impl Mover {
         paid
     }
 
+    /// What a search of the public graph says that a way from peer to peer takes.
+    pub fn searched(&self, market: &Market, (from, to): (PeerId, PeerId), arrives: Msat) -> Option<Msat> {
+        let place = |peer| market.channels.iter().position(|channel| channel.peer_id == peer && channel.routes());
+        let places = (place(from)?, place(to)?);
+        // The last peer's part of it is asked for by itself.
+        let last = f64::from(market.channels[places.1].seat.their_ppm);
+        let ppm = (self.usual(market, places, &SEARCHED) - last).max(0.0);
+        self.ways.then(|| Msat(to_u64_rounded(arrives.as_f64() * ppm / 1e6)))
+    }
+
     fn attempt(&mut self, market: &mut Market, scid: Scid) {
         let now = market.now();
         let Some(work) = self.works.get(&scid).cloned() else { return };
@@ -373,18 +386,24 @@ impl Mover {
 
     /// The cheapest way of a pair today, ppm. What has come by it lately has made it dearer.
     fn rate(&self, market: &Market, places: (usize, usize)) -> f64 {
-        let at = self.drawn(market, places, 0);
-        let step = COSTS.windows(2).find(|pair| at <= pair[1].0);
-        let usual = step.map_or(COSTS[6].1, |pair| {
-            let part = (at - pair[0].0) / (pair[1].0 - pair[0].0);
-            pair[0].1 * (pair[1].1 / pair[0].1).powf(part)
-        });
         let (from, to) = (market.channels[places.0].seat.channel_id, market.channels[places.1].seat.channel_id);
-        let today = (0.6 * (self.drawn(market, places, 2 + u64::from(market.day_number())) - 0.5)).exp();
         let lately =
             |part: &&Part| part.came && (part.from, part.to) == (from, to) && part.until.0 > market.now().0 - DAY_MS;
         let come: f64 = self.done.iter().rev().take(500).filter(lately).map(|part| part.amount.as_f64() * 1000.0).sum();
-        (self.dearness * usual * today * (1.0 + come / DEPTH)).max(f64::from(market.channels[places.1].seat.their_ppm))
+        (self.usual(market, places, &COSTS) * (1.0 + come / DEPTH))
+            .max(f64::from(market.channels[places.1].seat.their_ppm))
+    }
+
+    /// What ways between the two take today, ppm.
+    fn usual(&self, market: &Market, places: (usize, usize), costs: &[(f64, f64); 7]) -> f64 {
+        let at = self.drawn(market, places, 0);
+        let step = costs.windows(2).find(|pair| at <= pair[1].0);
+        let usual = step.map_or(costs[6].1, |pair| {
+            let part = (at - pair[0].0) / (pair[1].0 - pair[0].0);
+            pair[0].1 * (pair[1].1 / pair[0].1).powf(part)
+        });
+        let today = (0.6 * (self.drawn(market, places, 2 + u64::from(market.day_number())) - 0.5)).exp();
+        self.dearness * usual * today
     }
 
     /// 0 to 1, always the same for the pair and that purpose.

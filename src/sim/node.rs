@@ -151,6 +151,11 @@ impl Node for SimNode {
         Ok(Chain { height, synced: true, feerates: vec![Estimate { blocks: 6, sat_per_vb }] })
     }
 
+    async fn way(&self, from: PeerId, to: PeerId, arrives: Msat) -> Result<Option<Msat>, NodeError> {
+        let market = self.market();
+        Ok(self.mover().as_ref().and_then(|mover| mover.searched(&market, (from, to), arrives)))
+    }
+
     /// The graph of the market is our channels.
     async fn peer_in_graph(&self, peer: PeerId) -> Result<GraphPeer, NodeError> {
         let market = self.market();

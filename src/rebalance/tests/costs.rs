@@ -69,7 +69,7 @@ fn a_channel_of_known_payers_is_filled_to_where_more_would_only_be_sold_for_less
         (400_000.0, 200_000.0, 150, false),
         (400_000.0, 0.0, 780, false),
         (4_000.0, 0.0, 150, false),
-        (4_000_000.0, 0.0, 500, true),
+        (4_000_000.0, 0.0, 400, true),
     ];
     for (sat, into, ppm, filled) in table {
         let mut scene = scene().route(2, 1, ppm);

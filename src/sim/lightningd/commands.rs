@@ -13,6 +13,9 @@ use crate::sim::channel::Stage;
 
 /// Names and usages.
 pub(super) const BUILTIN: &[(&str, &str)] = &[
+    ("askrene-create-layer", "layer [persistent]"),
+    ("askrene-disable-node", "layer node"),
+    ("askrene-remove-layer", "layer"),
     ("batching", "enable"),
     ("bkpr-listaccountevents", "[account] [payment_id]"),
     ("bkpr-listincome", "[consolidate_fees] [start_time] [end_time]"),
@@ -22,6 +25,7 @@ pub(super) const BUILTIN: &[(&str, &str)] = &[
     ("disconnect", "id [force]"),
     ("feerates", "style"),
     ("getinfo", ""),
+    ("getroutes", "source destination amount_msat layers maxfee_msat final_cltv [maxdelay] [maxparts]"),
     ("help", "[command]"),
     ("listchainmoves", "[index] [start] [limit]"),
     ("listchannelmoves", "[index] [start] [limit]"),
@@ -91,6 +95,9 @@ impl Lightningd {
             "listconfigs" => self.configs().list(params.text("config").as_deref()),
             "feerates" => self.feerates(&params),
             "getinfo" => Ok(self.getinfo()),
+            "getroutes" | "askrene-create-layer" | "askrene-disable-node" | "askrene-remove-layer" => {
+                self.search(&request.method, &params).await
+            }
             "listchainmoves" | "listchannelmoves" | "bkpr-listaccountevents" | "bkpr-listincome" => {
                 self.coins(&request.method, &params)
             }

@@ -1,6 +1,6 @@
 //! What a real lightningd has no command for: moving time, splicing and closing on demand, and making things go wrong.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -24,6 +24,8 @@ pub(super) struct Tricks {
     /// Splices and closes that were confirmed, in their order.
     pub(super) coins: Vec<super::coins::Coin>,
     pub(super) neighbours: super::neighbours::Neighbours,
+    /// Nodes that the search for routes leaves out, by layer.
+    pub(super) layers: BTreeMap<String, BTreeSet<String>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
