@@ -17,6 +17,9 @@ const LEAST_SHARE: f64 = 0.02;
 const INFLOW_HALF_LIFE_DAYS: f64 = 14.0;
 /// Payments of a peer before their own size counts as much as that of the node's.
 const USUAL_PAYMENTS: f64 = 30.0;
+/// Share of the capacity that is taken to have come by forwards before anything was seen: on a routing node nearly all does, and
+/// payments under way while a balance is counted are no other way in.
+const USUAL_FORWARDS: f64 = 0.02;
 /// With at least this share left, and no less than at the pair's start, a channel is not running out, whatever the sums say.
 const AMPLE: f64 = 0.5;
 const STEADY: f64 = 0.02;
@@ -92,11 +95,11 @@ impl Purse {
         (self.brought + self.came, self.left + self.out)
     }
 
-    /// The share of what comes in that forwards bring, up to now; none as long as nothing came.
+    /// The share of what comes in that forwards bring, up to now; all of it as long as little came.
     pub(super) fn forwarded(&self, local_share: f64) -> f64 {
         let came = self.counted.map_or(0.0, |counted| local_share - counted.share + self.out - self.moved);
         let (inflow, other) = (self.inflow + came.max(0.0), self.other + came - self.came);
-        if inflow > 0.0 { 1.0 - (other / inflow).clamp(0.0, 1.0) } else { 0.0 }
+        1.0 - (other / (inflow.max(0.0) + USUAL_FORWARDS)).clamp(0.0, 1.0)
     }
 
     /// Counts the balance at the end of a pair. Says whether the channel is plainly not running out.
