@@ -20,6 +20,10 @@ const USUAL_PAYMENTS: f64 = 30.0;
 /// Share of the capacity that is taken to have come by forwards before anything was seen: on a routing node nearly all does, and
 /// payments under way while a balance is counted are no other way in.
 const USUAL_FORWARDS: f64 = 0.02;
+/// Hours in which a peer is taken to have had room before it was watched, and the least share of them that counts: what a month of
+/// closed doors hides is a guess.
+const USUAL_OPEN_HOURS: f64 = 24.0;
+const LEAST_OPEN: f64 = 0.1;
 /// With at least this share left, and no less than at the pair's start, a channel is not running out, whatever the sums say.
 const AMPLE: f64 = 0.5;
 const STEADY: f64 = 0.02;
@@ -50,6 +54,11 @@ pub(super) struct Purse {
     /// What came by other ways, net: other people's rebalances, payments to us and by us. Discounted like `inflow`.
     #[serde(default)]
     other: f64,
+    /// Hours, and those of them in which payments could have come in, discounted like `inflow`.
+    #[serde(default)]
+    watched: f64,
+    #[serde(default)]
+    open: f64,
     /// The last count: plainly not running out.
     #[serde(default)]
     pub(super) ample: bool,
@@ -75,6 +84,9 @@ impl Purse {
             self.came = tidy(self.came + i.observed.in_msat.max(0.0) / capacity);
             self.moved = tidy(self.moved + i.observed.moved_msat / capacity);
         }
+        let hours = i.observed.to.hours_since(i.observed.from).max(0.0);
+        self.watched = tidy(self.watched + hours);
+        self.open = tidy(self.open + hours * blocks::receivable(i));
         self.payments = tidy(self.payments + i.observed.settled.max(0.0));
         self.msat = (self.msat + i.observed.out_msat.max(0.0)).round();
     }
@@ -83,6 +95,11 @@ impl Purse {
     /// they move the balance.
     pub(super) fn payment(&self, amounts: &[Msat]) -> f64 {
         (self.msat + USUAL_PAYMENTS * blocks::mean_amount(amounts)) / (self.payments + USUAL_PAYMENTS)
+    }
+
+    /// The part of what wanted to come in lately that found room.
+    pub(super) fn open(&self) -> f64 {
+        ((self.open + USUAL_OPEN_HOURS) / (self.watched + USUAL_OPEN_HOURS)).clamp(LEAST_OPEN, 1.0)
     }
 
     /// Msat a day that come in by other ways than forwards.
@@ -118,6 +135,7 @@ impl Purse {
         self.left = tidy(kept * self.left + out);
         self.other = tidy(kept * self.other + now.share - before.share + out - by_forwards - moved);
         self.inflow_hours = tidy(kept * self.inflow_hours + hours);
+        (self.watched, self.open) = (tidy(kept * self.watched), tidy(kept * self.open));
         (self.payments, self.msat) = (tidy(kept * self.payments), (kept * self.msat).round());
         self.ample = now.share >= AMPLE && now.share >= before.share - STEADY;
         self.ample
