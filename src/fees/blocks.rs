@@ -131,6 +131,20 @@ pub(super) fn sendable(i: &FeeInputs) -> f64 {
     amounts.partition_point(|a| *a <= limit) as f64 / amounts.len() as f64
 }
 
+/// The part of what usually comes, by its amount, that one of the channels could take in now.
+pub(super) fn receivable(i: &FeeInputs) -> f64 {
+    let room = |c: &&&Channel| c.receivable.unwrap_or(c.capacity.saturating_sub(c.local));
+    let Some(limit) = i.channels.iter().filter(|c| c.connected).map(|c| room(&c)).max() else { return 0.0 };
+    let amounts = &i.market.amounts;
+    if amounts.is_empty() {
+        return if limit.as_f64() >= USUAL_AMOUNT_MSAT { 1.0 } else { 0.0 };
+    }
+    let fits = amounts.partition_point(|amount| *amount <= limit);
+    let top = winsor(amounts);
+    let msat = |amounts: &[Msat]| amounts.iter().map(|amount| amount.as_f64().min(top)).sum::<f64>();
+    msat(&amounts[..fits]) / msat(amounts).max(1.0)
+}
+
 /// The rate that payers see, ppm: the base fee counts as what it adds to a payment of the middle size. Where channels
 /// differ, the one that can carry more counts more.
 pub(super) fn gossiped(i: &FeeInputs) -> f64 {
@@ -162,10 +176,18 @@ pub(super) fn base_rate(base: Msat, i: &FeeInputs) -> f64 {
 
 /// Mean size of a payment that we forward, msat.
 pub(super) fn mean_amount(amounts: &[Msat]) -> f64 {
-    let Some(last) = amounts.len().checked_sub(1) else { return USUAL_AMOUNT_MSAT };
-    let cut = crate::domain::units::to_u64_rounded(WINSOR * last as f64);
-    let top = amounts.get(usize::try_from(cut).unwrap_or(last)).map_or(USUAL_AMOUNT_MSAT, |m| m.as_f64());
+    if amounts.is_empty() {
+        return USUAL_AMOUNT_MSAT;
+    }
+    let top = winsor(amounts);
     amounts.iter().map(|a| a.as_f64().min(top)).sum::<f64>() / amounts.len() as f64
+}
+
+/// The most that one amount counts, msat.
+fn winsor(amounts: &[Msat]) -> f64 {
+    let last = amounts.len().saturating_sub(1);
+    let cut = crate::domain::units::to_u64_rounded(WINSOR * last as f64);
+    amounts.get(usize::try_from(cut).unwrap_or(last)).map_or(USUAL_AMOUNT_MSAT, |m| m.as_f64())
 }
 
 /// Mean traffic index between two moments, hour by hour; a week is enough to know it.

@@ -44,7 +44,7 @@ const MOVE: f64 = 0.25;
 /// Upward from a channel that runs out.
 const MOVE_RUN_OUT: f64 = 0.40;
 /// Toward the price that the plan of the whole node asks, at the end of each block: it follows the balances, which do not wait.
-const MOVE_BID: f64 = 1.0;
+const MOVE_BID: f64 = 1.5;
 /// Perturbation beside a plan, whose own moves are tries as well.
 const DELTA_PLANNED: f64 = 0.1;
 const DELTA_PLANNED_MIN: f64 = 0.05;
@@ -355,6 +355,12 @@ impl Climb {
         exposure >= enough
     }
 
+    /// Was the fee asked where payers could be served, and has nobody ever paid it? As long as nobody was counted the plan expects most
+    /// of the few curves on which a dear fee would earn a fortune, and each step that it took up would have to be drifted back.
+    fn is_unpaid(&self) -> bool {
+        !self.recent.is_empty() && self.dry.rate == 0.0
+    }
+
     /// A little down from where the fee is now, and never up again before somebody pays.
     fn drift(&mut self, i: &FeeInputs) {
         let now_at = self.fee().min(blocks::asked(i));
@@ -439,7 +445,8 @@ impl Climb {
     fn follow_plan(&mut self, before: f64, i: &FeeInputs) {
         let Some(bid) = i.bid().filter(|_| matches!(self.step, Step::First | Step::Second { .. })) else { return };
         self.aim = Aim { bid: Some(bid), from: Some(before), ..self.aim };
-        let moved = (bid / before).ln().clamp(-MOVE_BID, MOVE_BID);
+        let up = if self.is_unpaid() { 0.0 } else { MOVE_BID };
+        let moved = (bid / before).ln().clamp(-MOVE_BID, up);
         self.centre = bounded(before * moved.exp(), i);
     }
 

@@ -11,9 +11,11 @@ use crate::domain::{Channel, PeerId, Policy, Pricing, Time};
 /// Balances drift by the day, not by the hour; and every plan moves many fees at once.
 const EVERY_HOURS: f64 = 12.0;
 /// Days over which a balance may be used up, or filled, for free.
-const HORIZON_DAYS: f64 = 20.0;
+const HORIZON_DAYS: f64 = 40.0;
 /// Shares of the capacity at both ends that are not planned with: large payments no longer fit.
 const EDGE: f64 = 0.1;
+/// However many doors were closed, at least this share of a peer's payers is taken to have found an open one.
+const LEAST_SERVED: f64 = 0.1;
 /// Usual payments that every peer is taken to have brought before anything is known of it.
 const USUAL_PAYMENTS: f64 = 5.0;
 /// Where forwards bring less than this share of what comes in, the balance is not the plan's business: whatever else refills the
@@ -74,9 +76,11 @@ impl Plan {
 
 /// Prices the balances of all peers together.
 pub fn plan(i: &PlanInputs) -> Plan {
-    let outlooks: Vec<Outlook> = i.peers.iter().map(|planned| planned.outlook(i)).collect();
+    let mut outlooks: Vec<Outlook> = i.peers.iter().map(|planned| planned.outlook(i)).collect();
+    let brought = Brought::of(i, &outlooks);
+    brought.undo_closed_doors(&mut outlooks);
     let stocks: Vec<Stock> = i.peers.iter().zip(&outlooks).map(|(peer, outlook)| peer.stock(outlook)).collect();
-    let prices = bid_price::solve(&stocks, &inflow(i, &outlooks));
+    let prices = bid_price::solve(&stocks, &brought.inflow());
     let bid = |((planned, outlook), price): ((&Planned, &Outlook), &bid_price::Price)| Bid {
         peer: planned.peer,
         mu: tidy(price.mu),
@@ -113,14 +117,41 @@ pub fn wanted(i: &PlanInputs) -> Vec<(PeerId, Wanted)> {
     i.peers.iter().filter_map(of).collect()
 }
 
-/// Which way brings to which is not told apart: shares of single ways would take months to be known, and weigh on prices before
-/// they are.
-fn inflow(i: &PlanInputs, outlooks: &[Outlook]) -> Inflow {
-    let few = USUAL_PAYMENTS * super::blocks::mean_amount(&i.market.amounts);
-    let brought: Vec<f64> = outlooks.iter().map(|outlook| few + outlook.brought).collect();
-    let (came, left) = (brought.iter().sum::<f64>(), outlooks.iter().map(|outlook| few + outlook.left).sum::<f64>());
-    let forwarded = if i.peers.len() > 1 { (came / left.max(1.0)).min(1.0) } else { 0.0 };
-    Inflow { shares: brought.iter().map(|msat| msat / came.max(1.0)).collect(), forwarded }
+/// What forwards have brought in by each peer, msat. Which way brings to which is not told apart: shares of single ways would take
+/// months to be known, and weigh on prices before they are.
+struct Brought {
+    seen: Vec<f64>,
+    /// As if there had always been room.
+    wanted: Vec<f64>,
+    /// The share of what leaves that came in by forwards.
+    forwarded: f64,
+}
+
+impl Brought {
+    fn of(i: &PlanInputs, outlooks: &[Outlook]) -> Brought {
+        let few = USUAL_PAYMENTS * super::blocks::mean_amount(&i.market.amounts);
+        let seen: Vec<f64> = outlooks.iter().map(|outlook| few + outlook.brought).collect();
+        let left: f64 = outlooks.iter().map(|outlook| few + outlook.left).sum();
+        let forwarded = if i.peers.len() > 1 { (seen.iter().sum::<f64>() / left.max(1.0)).min(1.0) } else { 0.0 };
+        let wanted = outlooks.iter().map(|outlook| few + outlook.brought / outlook.open).collect();
+        Brought { seen, wanted, forwarded }
+    }
+
+    /// The program shuts doors by itself; what it is told of demand must not have passed through closed ones before. A peer's payers
+    /// come in by the others.
+    fn undo_closed_doors(&self, outlooks: &mut [Outlook]) {
+        let (seen, wanted): (f64, f64) = (self.seen.iter().sum(), self.wanted.iter().sum());
+        for (place, outlook) in outlooks.iter_mut().enumerate() {
+            let others = wanted - self.wanted[place];
+            let served = if others > 0.0 { (seen - self.seen[place]) / others } else { 1.0 };
+            outlook.ladder.iter_mut().for_each(|rung| rung.1 /= served.clamp(LEAST_SERVED, 1.0));
+        }
+    }
+
+    fn inflow(&self) -> Inflow {
+        let whole: f64 = self.wanted.iter().sum();
+        Inflow { shares: self.wanted.iter().map(|msat| msat / whole.max(1.0)).collect(), forwarded: self.forwarded }
+    }
 }
 
 impl Planned<'_> {
@@ -168,5 +199,43 @@ impl Planned<'_> {
             // What comes by other ways earns nothing and follows what leaves: nobody sells cheaply to make room for it.
             room: if room < 0.0 { room * outlook.forwarded } else { room } + outlook.inflow.max(0.0),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outlook(brought: f64, open: f64) -> Outlook {
+        Outlook {
+            ladder: vec![(100.0, 1e9), (200.0, 5e8)],
+            inflow: 0.0,
+            brought,
+            left: brought,
+            forwarded: 1.0,
+            open,
+            ample: false,
+            base: 0.0,
+            watched: 100.0,
+        }
+    }
+
+    #[test]
+    fn a_closed_door_hides_what_it_would_bring_and_what_others_would_sell() {
+        let mut outlooks = vec![outlook(1e10, 0.5), outlook(1e10, 1.0)];
+        let brought = Brought { seen: vec![1e10; 2], wanted: vec![2e10, 1e10], forwarded: 1.0 };
+        let inflow = brought.inflow();
+        assert!((inflow.shares[0] - 2.0 / 3.0).abs() < 1e-9 && (inflow.shares[1] - 1.0 / 3.0).abs() < 1e-9);
+        brought.undo_closed_doors(&mut outlooks);
+        assert_eq!(outlooks[0].ladder, [(100.0, 1e9), (200.0, 5e8)], "its payers come by the other, which was open");
+        assert_eq!(outlooks[1].ladder, [(100.0, 2e9), (200.0, 1e9)], "half of its payers found a closed door");
+    }
+
+    #[test]
+    fn who_has_no_neighbours_has_no_doors() {
+        let mut alone = vec![outlook(1e10, 0.1)];
+        let brought = Brought { seen: vec![1e10], wanted: vec![1e11], forwarded: 0.0 };
+        brought.undo_closed_doors(&mut alone);
+        assert_eq!(alone[0].ladder, outlook(0.0, 1.0).ladder);
     }
 }

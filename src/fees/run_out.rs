@@ -17,6 +17,13 @@ const LEAST_SHARE: f64 = 0.02;
 const INFLOW_HALF_LIFE_DAYS: f64 = 14.0;
 /// Payments of a peer before their own size counts as much as that of the node's.
 const USUAL_PAYMENTS: f64 = 30.0;
+/// Share of the capacity that is taken to have come by forwards before anything was seen: on a routing node nearly all does, and
+/// payments under way while a balance is counted are no other way in.
+const USUAL_FORWARDS: f64 = 0.02;
+/// Hours in which a peer is taken to have had room before it was watched, and the least share of them that counts: what a month of
+/// closed doors hides is a guess.
+const USUAL_OPEN_HOURS: f64 = 24.0;
+const LEAST_OPEN: f64 = 0.1;
 /// With at least this share left, and no less than at the pair's start, a channel is not running out, whatever the sums say.
 const AMPLE: f64 = 0.5;
 const STEADY: f64 = 0.02;
@@ -47,6 +54,11 @@ pub(super) struct Purse {
     /// What came by other ways, net: other people's rebalances, payments to us and by us. Discounted like `inflow`.
     #[serde(default)]
     other: f64,
+    /// Hours, and those of them in which payments could have come in, discounted like `inflow`.
+    #[serde(default)]
+    watched: f64,
+    #[serde(default)]
+    open: f64,
     /// The last count: plainly not running out.
     #[serde(default)]
     pub(super) ample: bool,
@@ -72,6 +84,9 @@ impl Purse {
             self.came = tidy(self.came + i.observed.in_msat.max(0.0) / capacity);
             self.moved = tidy(self.moved + i.observed.moved_msat / capacity);
         }
+        let hours = i.observed.to.hours_since(i.observed.from).max(0.0);
+        self.watched = tidy(self.watched + hours);
+        self.open = tidy(self.open + hours * blocks::receivable(i));
         self.payments = tidy(self.payments + i.observed.settled.max(0.0));
         self.msat = (self.msat + i.observed.out_msat.max(0.0)).round();
     }
@@ -80,6 +95,11 @@ impl Purse {
     /// they move the balance.
     pub(super) fn payment(&self, amounts: &[Msat]) -> f64 {
         (self.msat + USUAL_PAYMENTS * blocks::mean_amount(amounts)) / (self.payments + USUAL_PAYMENTS)
+    }
+
+    /// The part of what wanted to come in lately that found room.
+    pub(super) fn open(&self) -> f64 {
+        ((self.open + USUAL_OPEN_HOURS) / (self.watched + USUAL_OPEN_HOURS)).clamp(LEAST_OPEN, 1.0)
     }
 
     /// Msat a day that come in by other ways than forwards.
@@ -92,11 +112,11 @@ impl Purse {
         (self.brought + self.came, self.left + self.out)
     }
 
-    /// The share of what comes in that forwards bring, up to now; none as long as nothing came.
+    /// The share of what comes in that forwards bring, up to now; all of it as long as little came.
     pub(super) fn forwarded(&self, local_share: f64) -> f64 {
         let came = self.counted.map_or(0.0, |counted| local_share - counted.share + self.out - self.moved);
         let (inflow, other) = (self.inflow + came.max(0.0), self.other + came - self.came);
-        if inflow > 0.0 { 1.0 - (other / inflow).clamp(0.0, 1.0) } else { 0.0 }
+        1.0 - (other / (inflow.max(0.0) + USUAL_FORWARDS)).clamp(0.0, 1.0)
     }
 
     /// Counts the balance at the end of a pair. Says whether the channel is plainly not running out.
@@ -115,6 +135,7 @@ impl Purse {
         self.left = tidy(kept * self.left + out);
         self.other = tidy(kept * self.other + now.share - before.share + out - by_forwards - moved);
         self.inflow_hours = tidy(kept * self.inflow_hours + hours);
+        (self.watched, self.open) = (tidy(kept * self.watched), tidy(kept * self.open));
         (self.payments, self.msat) = (tidy(kept * self.payments), (kept * self.msat).round());
         self.ample = now.share >= AMPLE && now.share >= before.share - STEADY;
         self.ample

@@ -13,6 +13,8 @@ pub(crate) struct Outlook {
     pub(crate) brought: f64,
     pub(crate) left: f64,
     pub(crate) forwarded: f64,
+    /// The part of what wanted to come in lately that found room.
+    pub(crate) open: f64,
     /// Plainly not running out, whatever the sums say.
     pub(crate) ample: bool,
     /// What the base fee adds for the payer, ppm.
@@ -43,6 +45,7 @@ pub(crate) fn outlook(i: &FeeInputs) -> Outlook {
         brought: brought * i.capacity(),
         left: left * i.capacity(),
         forwarded: purse.forwarded(i.local_share()),
+        open: purse.open(),
         ample: purse.ample,
         base: climb.base,
         watched: climb.recent.iter().map(|sample| sample.e).sum(),

@@ -45,3 +45,20 @@ fn slices_of_any_length_add_up_to_the_same() {
         );
     }
 }
+
+/// Room counts by amount: a channel that takes in all but the large ones turns away most of what would come.
+#[test]
+fn room_is_what_could_come_in() {
+    let mut s = scene(200);
+    s.market.amounts = [1, 1, 1, 7].map(|sat| Msat(sat * 1_000_000)).to_vec();
+    let open = |s: &Scene| {
+        let channels: Vec<&Channel> = s.channels.iter().collect();
+        super::super::blocks::receivable(&s.inputs(&channels))
+    };
+    for (receivable, part) in [(Some(0), 0.0), (Some(1_000_000), 0.3), (Some(7_000_000), 1.0), (None, 1.0)] {
+        s.channels[0].receivable = receivable.map(Msat);
+        assert!((open(&s) - part).abs() < 1e-9, "{receivable:?}: {}", open(&s));
+    }
+    s.channels[0].connected = false;
+    assert_eq!(open(&s), 0.0);
+}

@@ -31,3 +31,48 @@ fn what_is_wanted_is_told_of_peers_that_were_watched() {
     let [(who, Wanted { out: msat, .. })] = wanted(&s)[..] else { panic!("{:?}", wanted(&s)) };
     assert!(who == peer() && (3e8..1.2e9).contains(&msat), "{msat} msat a day, not about 12 x 50,000 sat");
 }
+
+/// On a routing node nearly all comes by forwards: a peer is planned from its first day, and until something else is seen to refill it.
+#[test]
+fn a_peer_is_planned_until_more_came_by_other_ways() {
+    let capacity = scene(200).channels[0].capacity.as_f64();
+    // What the balance gained since the first look, and what of it forwards and our own moves brought.
+    for (gained, by_forwards, moved, holds) in [
+        (0.0, 0.0, 0.0, true),
+        (-0.05, 0.0, 0.0, true),
+        (0.01, 0.0, 0.0, true),
+        (0.05, 0.0, 0.0, false),
+        (0.05, 0.05, 0.0, true),
+        (0.05, 0.0, 0.05, true),
+        (0.10, 0.03, 0.0, false),
+    ] {
+        let mut s = scene(200);
+        s = s.next(&s.decide()).local(0.5 + gained);
+        s.observed.in_msat = by_forwards * capacity;
+        s.observed.moved_msat = moved * capacity;
+        s = s.next(&s.decide());
+        let bid = *s.plan().bid(&peer()).unwrap();
+        assert_eq!(bid.holds, holds, "{gained} gained, {by_forwards} by forwards, {moved} moved");
+    }
+}
+
+/// What is believed before anybody paid is carried by curves on which a dear fee earns a fortune.
+#[test]
+fn a_plan_raises_no_fee_that_nobody_has_paid() {
+    // The lowest and the highest fee that is asked in 30 hours.
+    let asked = |plan: f64, events: f64| {
+        let mut s = Scene { bid: Some(Bid { peer: peer(), mu: 0.0, cost: 0.0, fee: plan, holds: true }), ..scene(200) };
+        s.observed.events = events;
+        (0..60).fold((u32::MAX, 0), |(low, high), _| {
+            let decision = s.decide();
+            s = Scene { updates: Updates::default(), ..s.next(&decision) };
+            (low.min(decision.target.0), high.max(decision.target.0))
+        })
+    };
+    let (_, unpaid) = asked(4000.0, 0.0);
+    assert!(unpaid <= 270, "no more than the first tries: {unpaid}");
+    let (_, paid) = asked(4000.0, 1.0);
+    assert!(paid > 800, "{paid}");
+    let (down, _) = asked(40.0, 0.0);
+    assert!(down < 80, "{down}");
+}
