@@ -21,6 +21,11 @@
 //! The same curve read the other way tells whoever moves liquidity what more of it would earn: at the outflow that a balance
 //! allows, the cost at which just that outflow is the best answer.
 
+mod curve;
+
+use curve::Curve;
+pub(super) use curve::marginal_revenue;
+
 /// Times that the doors are turned, and steps of the ascent before the first turn and after each. On random networks with doors all
 /// open 500 steps leave a few ten-thousandths of the dual's value, and one fee in hundreds more than 3 % away from where forty times
 /// as many end: far less than what is uncertain about demand.
@@ -34,10 +39,6 @@ const LEAST_OPEN: f64 = 0.02;
 /// Potentials beyond these tell of a market that no fee can balance.
 const MU_MIN: f64 = -2000.0;
 const MU_MAX: f64 = 4500.0;
-/// A demand that ignores the fee has no slope; the steps need one.
-const LEAST_SLOPE: f64 = 1e-4;
-/// Half of the span (ppm) over which a slope is first taken; the ascent corrects it where it meets a steeper one.
-const FIRST_STEP: f64 = 20.0;
 /// A slope that rises by less than this leaves the momentum alone.
 const STEEPER: f64 = 1.2;
 
@@ -87,16 +88,6 @@ pub(super) fn solve(stocks: &[Stock], inflow: &Inflow) -> Vec<Price> {
     program.curves.iter().enumerate().map(price).collect()
 }
 
-/// What the next unit of outflow earns, by the outflow that there is: rising outflow, falling ppm, straight lines between. Where more
-/// could only be sold by earning less it is nothing.
-pub(super) fn marginal_revenue(ladder: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    let curve = Curve::new(ladder);
-    // Up to what is sold at the dearest fee, or at the only one, each unit earns the whole of it.
-    let dearest = curve.points.last().map(|(_, fee, outflow)| [(0.0, *fee), (*outflow, *fee)]);
-    let rungs = curve.points.iter().rev().map(|(cost, _, outflow)| (*outflow, cost.max(0.0)));
-    dearest.into_iter().flatten().chain(rungs).collect()
-}
-
 struct Program<'a> {
     stocks: &'a [Stock<'a>],
     inflow: &'a Inflow,
@@ -117,76 +108,6 @@ struct Mix {
     served: Vec<f64>,
     /// What leaves by a peer, spread over all others by their shares: the weight of a unit of share.
     spread: Vec<f64>,
-}
-
-/// Best responses to a cost: piecewise linear, so that small changes of a cost make small changes of the outflow.
-struct Curve {
-    /// Cost, fee, outflow: costs and fees rising, outflow falling.
-    points: Vec<(f64, f64, f64)>,
-    least_slope: f64,
-}
-
-impl Curve {
-    fn new(ladder: &[(f64, f64)]) -> Curve {
-        let hull = hull(ladder);
-        // From this cost on the next rung earns more than the one before it.
-        let turns: Vec<f64> =
-            hull.windows(2).map(|w| (w[0].0 * w[0].1 - w[1].0 * w[1].1) / (w[0].1 - w[1].1)).collect();
-        let cost = |k: usize| match (k.checked_sub(1).and_then(|k| turns.get(k)), turns.get(k)) {
-            (Some(from), Some(to)) => f64::midpoint(*from, *to),
-            (Some(only), None) | (None, Some(only)) => *only,
-            (None, None) => 0.0,
-        };
-        let points: Vec<_> = hull.iter().enumerate().map(|(k, (fee, wanted))| (cost(k), *fee, *wanted)).collect();
-        let (most, top) = hull.first().map_or((0.0, 1.0), |first| (first.1, hull.last().map_or(1.0, |last| last.0)));
-        Curve { points, least_slope: LEAST_SLOPE * most / top.max(1.0) }
-    }
-
-    /// How steeply the outflow falls about where it costs nothing.
-    fn first_slope(&self) -> f64 {
-        ((self.outflow(-FIRST_STEP) - self.outflow(FIRST_STEP)) / (2.0 * FIRST_STEP)).max(self.least_slope)
-    }
-
-    /// Fee and outflow.
-    fn at(&self, cost: f64) -> (f64, f64) {
-        let next = self.points.partition_point(|point| point.0 <= cost);
-        match (next.checked_sub(1).and_then(|k| self.points.get(k)), self.points.get(next)) {
-            (Some(a), Some(b)) => {
-                let part = (cost - a.0) / (b.0 - a.0);
-                (a.1 + part * (b.1 - a.1), a.2 + part * (b.2 - a.2))
-            }
-            (Some(only), None) | (None, Some(only)) => (only.1, only.2),
-            (None, None) => (0.0, 0.0),
-        }
-    }
-
-    fn fee(&self, cost: f64) -> f64 {
-        self.at(cost).0
-    }
-
-    fn outflow(&self, cost: f64) -> f64 {
-        self.at(cost).1
-    }
-}
-
-/// The rungs that are the best answer to some cost: the upper hull of revenue over outflow.
-fn hull(ladder: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    let mut hull: Vec<(f64, f64)> = Vec::with_capacity(ladder.len());
-    for &(fee, wanted) in ladder {
-        // Where a dearer rung sells as much, the cheaper one is never the answer.
-        while hull.last().is_some_and(|last| last.1 <= wanted) {
-            hull.pop();
-        }
-        while let [.., a, b] = hull[..] {
-            let turn = |p: (f64, f64), q: (f64, f64)| (p.0 * p.1 - q.0 * q.1) / (p.1 - q.1);
-            if turn(a, b) < turn(b, (fee, wanted)) {
-                break;
-            }
-            hull.pop();
-        }
-        hull.push((fee, wanted));
-    }
-    hull
 }
 
 impl Program<'_> {
