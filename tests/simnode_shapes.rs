@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod shape;
+#[path = "simnode_shapes/ways.rs"]
+mod ways;
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -190,32 +192,6 @@ fn books_are_as_recorded(sim: &Sim, spliced: &Value) {
             alike(&rows(&theirs, list, with), &rows(&ours, list, with));
         }
     }
-}
-
-#[test]
-fn ways_are_found_as_recorded() {
-    let sim = Sim::start(&[]);
-    sim.call("sim-neighbours", json!({"sling": true}));
-    let (from, to) = (&sim.channel(0)["peer_id"], &sim.channel(1)["peer_id"]);
-    let search = |most: u64, layers: &[&str]| {
-        let ask = json!({"source": from, "destination": to, "amount_msat": 1_000_000, "layers": layers,
-            "maxfee_msat": most, "final_cltv": 9});
-        sim.call("getroutes", ask)
-    };
-    let unknown = search(50_000, &["ours"]);
-    assert!(unknown["error"]["message"].as_str().unwrap().contains("unknown layer"), "{unknown}");
-    let made = sim.call("askrene-create-layer", json!({"layer": "ours"}));
-    alike([&recorded("askrene/create_layer.json")], [&made]);
-    let fee = |answer: &Value| {
-        let hop = &answer["routes"][0]["path"][0];
-        hop["amount_in_msat"].as_u64().unwrap() - hop["amount_out_msat"].as_u64().unwrap()
-    };
-    let through_us = search(50_000, &["ours"]);
-    alike([&recorded("askrene/getroutes_a_to_d.json")], [&through_us]);
-    sim.call("askrene-disable-node", json!({"layer": "ours", "node": sim.call("getinfo", json!({}))["id"]}));
-    let around = search(50_000, &["ours"]);
-    assert!(fee(&around) > fee(&through_us), "our fee is the lower one: {around}");
-    assert_eq!(search(0, &["ours"]), recorded("askrene/getroutes_fee_too_low_error.json"));
 }
 
 #[test]

@@ -522,12 +522,6 @@ mod tests {
     }
 
     #[test]
-    fn a_fee_that_never_changes_is_earned_whole_by_all_that_is_sold_at_it() {
-        assert_eq!(marginal_revenue(&[(2000.0, 5e8)]), [(0.0, 2000.0), (5e8, 2000.0), (5e8, 0.0)]);
-        assert_eq!(marginal_revenue(&[]), []);
-    }
-
-    #[test]
     fn amounts_have_no_scale() {
         let mut network = network(5, 14);
         let before = network.prices();
