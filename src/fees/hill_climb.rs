@@ -15,7 +15,7 @@ use super::blocks::{self, Block, Seen, short};
 use super::reason::Phase;
 use super::run_out::Purse;
 use super::tilt::Tilt;
-use super::{Bid, FeeInputs, Memory, Reason, floor, tidy};
+use super::{Bid, FeeInputs, Memory, Reason, floor, scarcity, tidy};
 use crate::domain::Time;
 pub use learner::Learner;
 pub(super) use outlook::{Outlook, outlook};
@@ -445,7 +445,8 @@ impl Climb {
     fn follow_plan(&mut self, before: f64, i: &FeeInputs) {
         let Some(bid) = i.bid().filter(|_| matches!(self.step, Step::First | Step::Second { .. })) else { return };
         self.aim = Aim { bid: Some(bid), from: Some(before), ..self.aim };
-        let up = if self.is_unpaid() { 0.0 } else { MOVE_BID };
+        // Nor does a channel say anything by its emptiness that the peer has opened and that has sent nothing yet.
+        let up = if self.is_unpaid() || scarcity::is_virgin(i) { 0.0 } else { MOVE_BID };
         let moved = (bid / before).ln().clamp(-MOVE_BID, up);
         self.centre = bounded(before * moved.exp(), i);
     }

@@ -104,7 +104,8 @@ pub struct Wanted {
     pub worth: Vec<(f64, f64)>,
 }
 
-/// What is wanted of each peer. Peers whose payers could hardly be watched are left out: of them nothing has been learned.
+/// What is wanted of each peer, by those payers who found an open door: more balance here opens none elsewhere. Peers whose payers could
+/// hardly be watched are left out: of them nothing has been learned.
 pub fn wanted(i: &PlanInputs) -> Vec<(PeerId, Wanted)> {
     let of = |planned: &Planned| {
         let outlook = planned.outlook(i);

@@ -23,6 +23,8 @@ const USUAL_FORWARDS: f64 = 0.02;
 /// Hours in which a peer is taken to have had room before it was watched, and the least share of them that counts: what a month of
 /// closed doors hides is a guess.
 const USUAL_OPEN_HOURS: f64 = 24.0;
+/// One look tells of no more hours than that: while the plugin was away there may have been room.
+const MOST_HOURS_SEEN: f64 = 2.0;
 const LEAST_OPEN: f64 = 0.1;
 /// With at least this share left, and no less than at the pair's start, a channel is not running out, whatever the sums say.
 const AMPLE: f64 = 0.5;
@@ -84,7 +86,7 @@ impl Purse {
             self.came = tidy(self.came + i.observed.in_msat.max(0.0) / capacity);
             self.moved = tidy(self.moved + i.observed.moved_msat / capacity);
         }
-        let hours = i.observed.to.hours_since(i.observed.from).max(0.0);
+        let hours = i.observed.to.hours_since(i.observed.from).clamp(0.0, MOST_HOURS_SEEN);
         self.watched = tidy(self.watched + hours);
         self.open = tidy(self.open + hours * blocks::receivable(i));
         self.payments = tidy(self.payments + i.observed.settled.max(0.0));
@@ -99,7 +101,9 @@ impl Purse {
 
     /// The part of what wanted to come in lately that found room.
     pub(super) fn open(&self) -> f64 {
-        ((self.open + USUAL_OPEN_HOURS) / (self.watched + USUAL_OPEN_HOURS)).clamp(LEAST_OPEN, 1.0)
+        // When nobody looked nothing is known to have been turned away.
+        let unseen = USUAL_OPEN_HOURS + (self.inflow_hours - self.watched).max(0.0);
+        ((self.open + unseen) / (self.watched + unseen)).clamp(LEAST_OPEN, 1.0)
     }
 
     /// Msat a day that come in by other ways than forwards.

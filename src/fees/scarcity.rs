@@ -9,7 +9,7 @@ const STRONGEST: f64 = 3.0;
 /// `fee` times 3^(1 - r/t) while the local share r is below the threshold t.
 pub(super) fn stage(memory: &Memory, i: &FeeInputs, fee: f64, why: &mut Vec<Reason>) -> f64 {
     let (local, threshold) = (i.local_share(), i.tuning.scarcity_threshold);
-    let virgin = virgin(i);
+    let virgin = is_virgin(i);
     let factor = if i.tuning.scarcity && !virgin && !memory.is_held() { factor(local, threshold) } else { 1.0 };
     why.push(Reason::Scarcity {
         enabled: i.tuning.scarcity,
@@ -29,6 +29,6 @@ fn factor(local: f64, threshold: f64) -> f64 {
 
 /// Virgin channel amnesty: a channel that the peer opened and that has sent nothing yet is empty on our side by birth, and
 /// a high price would keep it so.
-fn virgin(i: &FeeInputs) -> bool {
+pub(super) fn is_virgin(i: &FeeInputs) -> bool {
     i.channels.iter().all(|c| c.opener == Some(Side::Remote) && c.sent == Some(Msat::ZERO))
 }

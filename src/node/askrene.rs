@@ -32,8 +32,9 @@ pub(super) async fn way(
         "maxparts": 1,
     });
     let answer = match node.call("getroutes", ask.clone()).await {
-        // Nobody has said yet that we are to be left out, in this life of the node.
-        Err(NodeError::Refused { message, .. }) if message.contains("layer") => {
+        // Nobody has said yet that we are to be left out, in this life of the node. Where there is no way, the reason may name the
+        // layer as well.
+        Err(NodeError::Refused { code, message, .. }) if !NO_WAY.contains(&code) && message.contains("layer") => {
             leave_us_out(node).await?;
             node.call("getroutes", ask).await
         }

@@ -28,4 +28,14 @@ fn ways_are_found_as_recorded() {
     let around = search(50_000, &["ours"]);
     assert!(fee(&around) > fee(&through_us), "our fee is the lower one: {around}");
     assert_eq!(search(0, &["ours"]), recorded("askrene/getroutes_fee_too_low_error.json"));
+    sim.call("sim-neighbours", json!({"route": false}));
+    let nowhere = search(50_000, &["ours"]);
+    assert_eq!(
+        nowhere["error"]["code"],
+        recorded("askrene/getroutes_noroute_error.json")["error"]["code"],
+        "{nowhere}"
+    );
+    assert!(nowhere["error"]["message"].as_str().unwrap().contains("disabled by layer ours"), "{nowhere}");
+    let again = sim.call("askrene-create-layer", json!({"layer": "ours"}));
+    assert_eq!(again["error"]["message"], "Layer already exists");
 }

@@ -60,8 +60,8 @@ fn a_peer_is_planned_until_more_came_by_other_ways() {
 #[test]
 fn a_plan_raises_no_fee_that_nobody_has_paid() {
     // The lowest and the highest fee that is asked in 30 hours.
-    let asked = |plan: f64, events: f64| {
-        let mut s = Scene { bid: Some(Bid { peer: peer(), mu: 0.0, cost: 0.0, fee: plan, holds: true }), ..scene(200) };
+    let asked_of = |scene: Scene, plan: f64, events: f64| {
+        let mut s = Scene { bid: Some(Bid { peer: peer(), mu: 0.0, cost: 0.0, fee: plan, holds: true }), ..scene };
         s.observed.events = events;
         (0..60).fold((u32::MAX, 0), |(low, high), _| {
             let decision = s.decide();
@@ -69,10 +69,17 @@ fn a_plan_raises_no_fee_that_nobody_has_paid() {
             (low.min(decision.target.0), high.max(decision.target.0))
         })
     };
+    let asked = |plan: f64, events: f64| asked_of(scene(200), plan, events);
     let (_, unpaid) = asked(4000.0, 0.0);
     assert!(unpaid <= 270, "no more than the first tries: {unpaid}");
     let (_, paid) = asked(4000.0, 1.0);
     assert!(paid > 800, "{paid}");
     let (down, _) = asked(40.0, 0.0);
     assert!(down < 80, "{down}");
+    // Empty since the peer has opened it: nobody could have been served at any fee.
+    let mut virgin = scene(200).local(0.0);
+    virgin.channels[0].opener = Some(Side::Remote);
+    virgin.channels[0].sent = Some(Msat::ZERO);
+    let (_, empty) = asked_of(virgin, 4000.0, 0.0);
+    assert!(empty <= 270, "{empty}");
 }

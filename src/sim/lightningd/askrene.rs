@@ -1,6 +1,8 @@
 //! The node's search for routes, as far as it concerns ways between our peers. It finds the way through us as well, unless it is told to
 //! leave us out.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::Lightningd;
@@ -19,7 +21,9 @@ impl Lightningd {
             "getroutes" => self.getroutes(params).await,
             "askrene-create-layer" => {
                 let layer = params.required_text("layer")?;
-                self.tricks().layers.entry(layer.clone()).or_default();
+                if self.tricks().layers.insert(layer.clone(), BTreeSet::new()).is_some() {
+                    return Err(RpcError::params("Layer already exists"));
+                }
                 let made = json!({
                     "layer": layer, "persistent": false, "disabled_nodes": [], "created_channels": [],
                     "channel_updates": [], "constraints": [], "biases": [], "node_biases": [],
@@ -51,26 +55,30 @@ impl Lightningd {
         let most = params.msat("maxfee_msat")?.unwrap_or(u64::MAX);
         let way = self.node.way(from, to, Msat(arrives)).await;
         let way = way.map_err(|error| RpcError::new(-1, error.to_string()))?.map(|fee| fee.0);
-        let through_us = if self.leaves_us_out(params)? { None } else { self.through_us(to, arrives) };
-        let fee = way.into_iter().chain(through_us).min();
-        match fee.ok_or_else(|| RpcError::new(NO_WAY, "We could not find a usable set of paths.")) {
-            Ok(fee) if fee > most => Err(RpcError::new(TOO_DEAR, "Could not find route without excessive cost")),
-            Ok(fee) => Ok(route((from, to), arrives, fee)),
-            Err(error) => Err(error),
+        let without_us = self.without_us(params)?;
+        let through_us = self.through_us(to, arrives);
+        match (way.into_iter().chain(through_us.filter(|_| without_us.is_none())).min(), without_us) {
+            (Some(fee), _) if fee > most => Err(RpcError::new(TOO_DEAR, "Could not find route without excessive cost")),
+            (Some(fee), _) => Ok(route((from, to), arrives, fee)),
+            (None, Some(layer)) if through_us.is_some() => {
+                let why = format!("The shortest path leads to node disabled by layer {layer}.");
+                Err(RpcError::new(NO_WAY, format!("We could not find a usable set of paths.  {why}")))
+            }
+            (None, _) => Err(RpcError::new(NO_WAY, "We could not find a usable set of paths.")),
         }
     }
 
-    /// Do the layers that are named disable us?
-    fn leaves_us_out(&self, params: &Params) -> Result<bool, RpcError> {
+    /// Which of the layers that are named disables us?
+    fn without_us(&self, params: &Params) -> Result<Option<String>, RpcError> {
         let us = self.node.market().network().us.to_string();
         let named = params.required("layers")?.as_array().cloned().unwrap_or_default();
         let tricks = self.tricks();
-        let mut out = false;
+        let mut without = None;
         for name in named.iter().filter_map(Value::as_str) {
-            let layer = tricks.layers.get(name);
-            out |= layer.ok_or_else(|| RpcError::token("layers", "unknown layer"))?.contains(&us);
+            let layer = tricks.layers.get(name).ok_or_else(|| RpcError::token("layers", "unknown layer"))?;
+            without = without.or_else(|| layer.contains(&us).then(|| name.to_owned()));
         }
-        Ok(out)
+        Ok(without)
     }
 
     /// What we ask for a forward to the peer.
