@@ -1,5 +1,8 @@
 //! Searches for routes.
 
+use cl_revenue_ops::domain::{Msat, PeerId};
+use cl_revenue_ops::node::Node as _;
+use cl_revenue_ops::node::cln::CoreLightning;
 use serde_json::{Value, json};
 
 use super::{Sim, alike, recorded};
@@ -38,4 +41,19 @@ fn ways_are_found_as_recorded() {
     assert!(nowhere["error"]["message"].as_str().unwrap().contains("disabled by layer ours"), "{nowhere}");
     let again = sim.call("askrene-create-layer", json!({"layer": "ours"}));
     assert_eq!(again["error"]["message"], "Layer already exists");
+}
+
+/// The reason may name our layer; that does not mean that it has to be made again.
+#[tokio::test]
+async fn no_way_is_an_answer() {
+    let sim = Sim::start(&[]);
+    sim.call("sim-neighbours", json!({"sling": true}));
+    let peer = |place: usize| sim.channel(place)["peer_id"].as_str().unwrap().parse::<PeerId>().unwrap();
+    let (from, to, node) = (peer(0), peer(1), CoreLightning::new(&sim.socket()));
+    let search = || node.way(from, to, Msat(1_000_000));
+    assert!(search().await.unwrap().is_some());
+    sim.call("sim-neighbours", json!({"route": false}));
+    assert_eq!(search().await.unwrap(), None);
+    sim.call("sim-neighbours", json!({"route": true}));
+    assert!(search().await.unwrap().is_some());
 }
