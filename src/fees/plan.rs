@@ -102,6 +102,8 @@ pub struct Wanted {
     pub other: f64,
     /// What may leave (rising), and what the next of it earns (ppm, falling) if the fee always follows.
     pub worth: Vec<(f64, f64)>,
+    /// Days over which a plan makes a balance last.
+    pub lasts: f64,
 }
 
 /// What is wanted of each peer, by those payers who found an open door: more balance here opens none elsewhere. Peers whose payers could
@@ -113,7 +115,8 @@ pub fn wanted(i: &PlanInputs) -> Vec<(PeerId, Wanted)> {
         let at = |rung: &&(f64, f64)| rung.0 >= fee;
         let out = outlook.ladder.iter().find(at).or(outlook.ladder.last())?.1;
         let worth = bid_price::marginal_revenue(&outlook.ladder);
-        (outlook.watched >= LEAST_WATCHED_HOURS).then_some((planned.peer, Wanted { out, other: outlook.inflow, worth }))
+        let wanted = Wanted { out, other: outlook.inflow, worth, lasts: HORIZON_DAYS };
+        (outlook.watched >= LEAST_WATCHED_HOURS).then_some((planned.peer, wanted))
     };
     i.peers.iter().filter_map(of).collect()
 }

@@ -287,7 +287,7 @@ impl Ops {
             let wanted = wanted.get(&planned.peer);
             let other_per_day = wanted.map_or(0.0, |wanted| wanted.other);
             let wanted_per_day = wanted.map(|wanted| wanted.out);
-            let worth = wanted.and_then(|wanted| Worth::new(wanted.worth.clone()));
+            let worth = wanted.and_then(|wanted| Worth::new(wanted.worth.clone(), wanted.lasts));
             (planned.peer, PeerFacts { wanted_per_day, worth, other_per_day, reputation })
         };
         Ok(planned.iter().map(facts).collect())

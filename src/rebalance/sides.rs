@@ -126,8 +126,10 @@ fn side<'a>(
     let ramp = match known(i, candidate) {
         Some((worth, into)) => {
             let balance = i.spendable(candidate.channel.peer);
-            let counted = if toward > 0.0 { OVERRATED } else { 1.0 };
-            Ramp::new(most, |moved| counted * worth.of_balance(balance + toward * moved, into))
+            match toward > 0.0 {
+                true => Ramp::new(most, |moved| OVERRATED * worth.of_more(balance + moved, into)),
+                false => Ramp::new(most, |moved| worth.of_last(balance - moved, into)),
+            }
         }
         None => guessed(i, candidate, usual, (most, toward))?,
     };

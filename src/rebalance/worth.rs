@@ -8,7 +8,11 @@ const POINTS: usize = 48;
 
 /// What the next millisatoshi of outflow earns (ppm, falling), by the outflow there is (msat a day, rising); nothing past the last.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Worth(Vec<(f64, f64)>);
+pub struct Worth {
+    points: Vec<(f64, f64)>,
+    /// Days over which pricing makes a balance last.
+    lasts: f64,
+}
 
 /// The price (ppm) of balance along a channel that is filled or drained, and its sum from the start.
 #[derive(Clone, Debug)]
@@ -23,20 +27,25 @@ pub(super) struct Ramp {
 
 impl Worth {
     /// `None`: the points are none, out of order, or no numbers.
-    pub fn new(points: Vec<(f64, f64)>) -> Option<Worth> {
+    pub fn new(points: Vec<(f64, f64)>, lasts: f64) -> Option<Worth> {
         let falls = points.windows(2).all(|pair| pair[0].0 <= pair[1].0 && pair[0].1 >= pair[1].1);
         let numbers = points.iter().all(|(per_day, ppm)| per_day.is_finite() && ppm.is_finite());
-        (falls && numbers && !points.is_empty()).then_some(Worth(points))
+        (falls && numbers && !points.is_empty() && lasts > 0.0).then_some(Worth { points, lasts })
     }
 
     /// What one more unit of a balance earns that is used up within the horizon, beside what comes in by itself (msat a day).
-    pub(super) fn of_balance(&self, balance: f64, into: f64) -> f64 {
+    pub(super) fn of_more(&self, balance: f64, into: f64) -> f64 {
         self.at(into.max(0.0) + balance.max(0.0) / HORIZON_DAYS)
     }
 
+    /// What the last unit of a balance would earn where it is: it is sold no faster than pricing makes it last, and so for more.
+    pub(super) fn of_last(&self, balance: f64, into: f64) -> f64 {
+        self.at(into.max(0.0) + balance.max(0.0) / self.lasts)
+    }
+
     fn at(&self, per_day: f64) -> f64 {
-        let next = self.0.partition_point(|point| point.0 <= per_day);
-        match (next.checked_sub(1).and_then(|k| self.0.get(k)), self.0.get(next)) {
+        let next = self.points.partition_point(|point| point.0 <= per_day);
+        match (next.checked_sub(1).and_then(|k| self.points.get(k)), self.points.get(next)) {
             (Some(a), Some(b)) => a.1 + (per_day - a.0) / (b.0 - a.0) * (b.1 - a.1),
             (None, Some(first)) => first.1,
             (_, None) => 0.0,
@@ -127,7 +136,7 @@ mod tests {
     #[test]
     fn a_balance_is_worth_what_the_next_of_it_earns() {
         // Up to 100 sat a day are sold at 1,000 ppm and more; 300 sat earn as much as can be earned.
-        let worth = Worth::new(vec![(0.0, 2000.0), (100_000.0, 1000.0), (300_000.0, 0.0)]).unwrap();
+        let worth = Worth::new(vec![(0.0, 2000.0), (100_000.0, 1000.0), (300_000.0, 0.0)], 28.0).unwrap();
         let table = [
             // (balance, comes in a day, ppm)
             (0.0, 0.0, 2000.0),
@@ -140,10 +149,15 @@ mod tests {
             (-5.0, -5.0, 2000.0),
         ];
         for (balance, into, ppm) in table {
-            assert!((worth.of_balance(balance, into) - ppm).abs() < 1e-9, "{balance} {into}");
+            assert!((worth.of_more(balance, into) - ppm).abs() < 1e-9, "{balance} {into}");
+            // Sold four times as slowly.
+            assert!((worth.of_last(4.0 * balance, into) - ppm).abs() < 1e-9, "{balance} {into}");
         }
-        assert_eq!(Worth::new(vec![]), None);
-        assert_eq!(Worth::new(vec![(0.0, 5.0), (1.0, 6.0)]), None, "more is never worth more");
-        assert_eq!(Worth::new(vec![(0.0, f64::NAN)]), None);
+        let refused = |points, lasts| assert_eq!(Worth::new(points, lasts), None);
+        refused(vec![], 7.0);
+        // More is never worth more.
+        refused(vec![(0.0, 5.0), (1.0, 6.0)], 7.0);
+        refused(vec![(0.0, f64::NAN)], 7.0);
+        refused(vec![(0.0, 5.0)], 0.0);
     }
 }

@@ -81,5 +81,5 @@ fn a_plan_raises_no_fee_that_nobody_has_paid() {
     virgin.channels[0].opener = Some(Side::Remote);
     virgin.channels[0].sent = Some(Msat::ZERO);
     let (_, empty) = asked_of(virgin, 4000.0, 0.0);
-    assert!(empty <= 270, "{empty}");
+    assert!(empty < 300, "no more than the first tries: {empty}");
 }

@@ -56,7 +56,7 @@ fn what_has_been_learned_counts_before_what_was_seen() {
 
 /// Payers who give up one by one as the fee rises to `ppm`; at no fee at all `sat` a day.
 fn wanted(ppm: f64, sat: f64) -> PeerFacts {
-    let worth = Worth::new(vec![(0.0, ppm), (sat * 1000.0 / 2.0, 0.0)]);
+    let worth = Worth::new(vec![(0.0, ppm), (sat * 1000.0 / 2.0, 0.0)], 40.0);
     PeerFacts { wanted_per_day: Some(sat * 1000.0 / 2.0), worth, ..PeerFacts::default() }
 }
 

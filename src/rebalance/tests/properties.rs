@@ -21,7 +21,7 @@ fn nodes() -> impl Strategy<Value = Scene> {
         scene.tuning.kelly = kelly.and_then(Share::new);
         scene.hive[0] = hive;
         for (number, known) in (1..).zip(known) {
-            let worth = known.and_then(|(ppm, msat)| Worth::new(vec![(0.0, ppm), (msat, 0.0)]));
+            let worth = known.and_then(|(ppm, msat)| Worth::new(vec![(0.0, ppm), (msat, 0.0)], 40.0));
             scene.peers.insert(peer(number), PeerFacts { worth, ..PeerFacts::default() });
         }
         scene
