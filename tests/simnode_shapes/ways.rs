@@ -49,7 +49,7 @@ async fn no_way_is_an_answer() {
     let sim = Sim::start(&[]);
     sim.call("sim-neighbours", json!({"sling": true}));
     let peer = |place: usize| sim.channel(place)["peer_id"].as_str().unwrap().parse::<PeerId>().unwrap();
-    let (from, to, node) = (peer(0), peer(1), CoreLightning::new(&sim.socket()));
+    let (from, to, node) = (peer(0), peer(1), CoreLightning::new(sim.socket()));
     let search = || node.way(from, to, Msat(1_000_000));
     assert!(search().await.unwrap().is_some());
     sim.call("sim-neighbours", json!({"route": false}));
