@@ -91,6 +91,11 @@ impl Channel {
         self.connected && self.bounds.reestablished != Some(false) && self.state == ChannelState::Normal
     }
 
+    /// What can still come in, as far as it is known: the node tells, or it is all that is not ours.
+    pub fn room(&self) -> Msat {
+        self.receivable.unwrap_or_else(|| self.capacity.saturating_sub(self.local))
+    }
+
     /// Share of the capacity that is ours.
     pub fn local_share(&self) -> Share {
         Share::of(self.local, self.capacity).unwrap_or_default()

@@ -56,6 +56,9 @@ impl Msat {
 }
 
 impl Sat {
+    /// All the bitcoin that there will ever be.
+    pub const ALL: Sat = Sat(2_100_000_000_000_000);
+
     /// For estimators only: money never comes back from a float.
     pub fn as_f64(self) -> f64 {
         self.0 as f64

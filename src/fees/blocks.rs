@@ -133,16 +133,13 @@ pub(super) fn sendable(i: &FeeInputs) -> f64 {
 
 /// The part of what usually comes, by its amount, that one of the channels could take in now.
 pub(super) fn receivable(i: &FeeInputs) -> f64 {
-    let room = |c: &&&Channel| c.receivable.unwrap_or(c.capacity.saturating_sub(c.local));
-    let Some(limit) = i.channels.iter().filter(|c| c.connected).map(|c| room(&c)).max() else { return 0.0 };
+    let Some(limit) = i.channels.iter().filter(|c| c.connected).map(|c| c.room()).max() else { return 0.0 };
     let amounts = &i.market.amounts;
     if amounts.is_empty() {
         return if limit.as_f64() >= USUAL_AMOUNT_MSAT { 1.0 } else { 0.0 };
     }
-    let fits = amounts.partition_point(|amount| *amount <= limit);
-    let top = winsor(amounts);
-    let msat = |amounts: &[Msat]| amounts.iter().map(|amount| amount.as_f64().min(top)).sum::<f64>();
-    msat(&amounts[..fits]) / msat(amounts).max(1.0)
+    let (fits, top) = (amounts.partition_point(|amount| *amount <= limit), winsor(amounts));
+    winsorised(&amounts[..fits], top) / winsorised(amounts, top).max(1.0)
 }
 
 /// The rate that payers see, ppm: the base fee counts as what it adds to a payment of the middle size. Where channels
@@ -179,8 +176,12 @@ pub(super) fn mean_amount(amounts: &[Msat]) -> f64 {
     if amounts.is_empty() {
         return USUAL_AMOUNT_MSAT;
     }
-    let top = winsor(amounts);
-    amounts.iter().map(|a| a.as_f64().min(top)).sum::<f64>() / amounts.len() as f64
+    winsorised(amounts, winsor(amounts)) / amounts.len() as f64
+}
+
+/// The sum of amounts of which none counts more than `top`, msat.
+fn winsorised(amounts: &[Msat], top: f64) -> f64 {
+    amounts.iter().map(|amount| amount.as_f64().min(top)).sum()
 }
 
 /// The most that one amount counts, msat.

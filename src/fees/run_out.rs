@@ -20,12 +20,12 @@ const USUAL_PAYMENTS: f64 = 30.0;
 /// Share of the capacity that is taken to have come by forwards before anything was seen: on a routing node nearly all does, and
 /// payments under way while a balance is counted are no other way in.
 const USUAL_FORWARDS: f64 = 0.02;
-/// Hours in which a peer is taken to have had room before it was watched, and the least share of them that counts: what a month of
-/// closed doors hides is a guess.
+/// Hours in which a peer is taken to have had room before it was watched.
 const USUAL_OPEN_HOURS: f64 = 24.0;
+/// The least share of the hours that counts as open: what a month of closed doors hides is a guess.
+const LEAST_OPEN: f64 = 0.1;
 /// One look tells of no more hours than that: while the plugin was away there may have been room.
 const MOST_HOURS_SEEN: f64 = 2.0;
-const LEAST_OPEN: f64 = 0.1;
 /// With at least this share left, and no less than at the pair's start, a channel is not running out, whatever the sums say.
 const AMPLE: f64 = 0.5;
 const STEADY: f64 = 0.02;

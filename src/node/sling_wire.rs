@@ -74,7 +74,7 @@ pub fn tally(answer: &Value) -> Result<Tally, NodeError> {
 
 /// No amount of bitcoin is larger.
 fn sats(value: &Value) -> Option<u64> {
-    count(value).filter(|sat| *sat <= 2_100_000_000_000_000)
+    count(value).filter(|sat| *sat <= Sat::ALL.0)
 }
 
 /// What `sling-once` is told. Candidates name the one channel that is drained; a filter by fee (`outppm`) would leave it out, so there

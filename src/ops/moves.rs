@@ -172,6 +172,7 @@ impl Ops {
             tally,
             booked: None,
             paid: None,
+            // Asked below: it holds back nothing but what would be closed.
             pending: Some(false),
             timeout_secs: i64::try_from(options.sling_job_timeout_seconds).unwrap_or(i64::MAX),
         };
@@ -180,7 +181,6 @@ impl Ops {
         if !whole && !matches!(next, Next::Close(_)) {
             return Ok(next);
         }
-        // Asked only now: it holds back nothing but what would be closed.
         seen.pending = Some(rebalancer.pending(row.new.from, row.new.to).await?);
         if !whole && seen.pending == Some(true) {
             return Ok(Next::Wait);

@@ -88,7 +88,6 @@ pub(super) fn guessed(plan: &Plan, view: &NodeView) -> Vec<Pair> {
 
 /// As much as one part of a move would be.
 fn part(from: &Channel, to: &Channel, tuning: &Tuning) -> Option<Msat> {
-    let room = to.receivable.unwrap_or_else(|| to.capacity.saturating_sub(to.local));
-    let amount = Msat::from_sat(tuning.max_part)?.min(from.spendable).min(room);
+    let amount = Msat::from_sat(tuning.max_part)?.min(from.spendable).min(to.room());
     (amount > Msat::ZERO).then_some(amount)
 }

@@ -2,6 +2,7 @@
 
 use super::matchers::Origin;
 use super::value;
+use crate::domain::Sat;
 
 /// One row of the table of strategies.
 #[derive(Debug)]
@@ -289,7 +290,7 @@ pub const PARAMETERS: &[Parameter] = &[
     own("recovery_days", Whole(1, 3_650), Readers, "180", "Days within which costs are earned back; 180 if not given"),
     own(
         "closing_cost_sat",
-        Whole(0, 2_100_000_000_000_000),
+        Whole(0, Sat::ALL.0.cast_signed()),
         Readers,
         "2_000",
         "What closing will cost, where it is not known; if not given, a transaction of 180 vbytes at today's estimate if we opened the channel",

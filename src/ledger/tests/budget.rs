@@ -162,8 +162,8 @@ impl World {
                 (tally.moved.0, tally.successes) = less;
             }
             3 => tally.spent = Sat(0),
-            // All the bitcoin that there will ever be: more the door does not let in.
-            _ => tally.spent = Sat(2_100_000_000_000_000),
+            // More the door does not let in.
+            _ => tally.spent = Sat::ALL,
         }
     }
 

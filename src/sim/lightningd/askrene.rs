@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::Lightningd;
+use super::channels::peer_id;
 use super::wire::{Answer, Params, RpcError};
 use crate::domain::{Msat, PeerId};
 use crate::node::Node as _;
@@ -46,12 +47,10 @@ impl Lightningd {
     }
 
     async fn getroutes(&self, params: &Params) -> Answer {
-        let peer = |name: &str| {
-            let id = params.required_text(name)?;
-            id.parse::<PeerId>().map_err(|_| RpcError::params(format!("{name}: should be a node id")))
-        };
-        let (from, to) = (peer("source")?, peer("destination")?);
-        let arrives = params.msat("amount_msat")?.ok_or_else(|| RpcError::params("missing amount_msat"))?;
+        let missing = |name| move || RpcError::missing(name);
+        let from = peer_id(params, "source")?.ok_or_else(missing("source"))?;
+        let to = peer_id(params, "destination")?.ok_or_else(missing("destination"))?;
+        let arrives = params.msat("amount_msat")?.ok_or_else(missing("amount_msat"))?;
         let most = params.msat("maxfee_msat")?.unwrap_or(u64::MAX);
         let way = self.node.way(from, to, Msat(arrives)).await;
         let way = way.map_err(|error| RpcError::new(-1, error.to_string()))?.map(|fee| fee.0);
@@ -85,8 +84,7 @@ impl Lightningd {
     fn through_us(&self, to: PeerId, arrives: u64) -> Option<u64> {
         let market = self.node.market();
         let channel = market.channels.iter().find(|channel| channel.peer_id == to && channel.routes())?;
-        let part = u128::from(arrives) * u128::from(channel.price.ppm) / 1_000_000;
-        u64::try_from(part).ok()?.checked_add(channel.price.base)
+        Some(channel.price.fee(arrives))
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) fn find(market: &Market, name: &str) -> Option<usize> {
     })
 }
 
-fn peer_id(params: &Params, name: &str) -> Result<Option<PeerId>, RpcError> {
+pub(super) fn peer_id(params: &Params, name: &str) -> Result<Option<PeerId>, RpcError> {
     let read = |text: String| text.parse().map_err(|_| RpcError::token(name, "should be a node id"));
     params.text(name).map(read).transpose()
 }

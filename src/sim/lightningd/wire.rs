@@ -25,6 +25,10 @@ impl RpcError {
         RpcError::new(INVALID_PARAMS, message)
     }
 
+    pub(super) fn missing(name: &str) -> RpcError {
+        RpcError::params(format!("missing required parameter: {name}"))
+    }
+
     /// What lightningd says of a parameter that it cannot read.
     pub(super) fn token(name: &str, wrong: &str) -> RpcError {
         RpcError::params(format!("{name}: {wrong}: invalid token (see logs for details)"))
@@ -162,7 +166,7 @@ impl Params {
     }
 
     pub(super) fn required(&self, name: &str) -> Result<&Value, RpcError> {
-        self.get(name).ok_or_else(|| RpcError::params(format!("missing required parameter: {name}")))
+        self.get(name).ok_or_else(|| RpcError::missing(name))
     }
 
     /// As text, whatever the caller made of it.
