@@ -15,7 +15,7 @@ const DEAREST: u64 = 20;
 /// Codes of `getroutes`: there is no way, or none that is cheap enough.
 const NO_WAY: [i64; 2] = [205, 206];
 
-/// What the cheapest way takes; `None`: there is none, or this node does not look for ways.
+/// What the cheapest way takes; `None`: there is none.
 pub(super) async fn way(
     node: &CoreLightning,
     from: PeerId,
@@ -43,7 +43,6 @@ pub(super) async fn way(
     match answer {
         Ok(answer) => fee(&answer, arrives).map(Some),
         Err(NodeError::Refused { code, .. }) if NO_WAY.contains(&code) => Ok(None),
-        Err(NodeError::Unsupported { .. }) => Ok(None),
         Err(error) => Err(error),
     }
 }

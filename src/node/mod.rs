@@ -50,9 +50,9 @@ pub trait Node: Send + Sync {
     }
 
     /// What the cheapest way from the one peer to the other takes that does not lead through us, so that so much arrives; `None`: the node
-    /// knows of none, or does not look for ways.
+    /// knows of none. `Unsupported`: it does not look for ways.
     async fn way(&self, _from: PeerId, _to: PeerId, _arrives: Msat) -> Result<Option<Msat>, NodeError> {
-        Ok(None)
+        Err(NodeError::Unsupported { method: "getroutes".to_owned(), why: "this node looks for no ways".to_owned() })
     }
 
     /// Height and price of the chain.

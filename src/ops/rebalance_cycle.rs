@@ -8,7 +8,7 @@ use anyhow::Context;
 
 use super::moves::{Jobs, Watch};
 use super::policies::Rules;
-use super::routes::{Routes, guessed};
+use super::routes::{Guessed, Looked, MOST_ASKED, Routes};
 use super::{Flows, Ops, OrderError};
 use crate::domain::{ChannelId, Job, MoveFailure, Msat, NodeView, PeerId, Ppm, Sat, Scid, Share, Side, Time};
 use crate::fees::{self, Market, PlanInputs, Planned};
@@ -30,6 +30,8 @@ const BUDGET_HOURS: f64 = 24.0;
 /// Where a channel is priced so that its balance lasts, more of it is sold at a lower price: with payers as they usually are, a satoshi
 /// more earns about this part of the price.
 const SOLD: f64 = 0.6;
+/// Times that a plan is made anew with what a search for routes has found.
+const MOST_LOOKS: usize = 3;
 /// An order that was just given may not show at once.
 const FIRST_SIGN_SECS: i64 = 60;
 
@@ -101,6 +103,8 @@ struct Scene {
     tuning: Tuning,
     rules: Rules,
     routes: Routes,
+    /// May moves rest on a guess of what a route costs?
+    guesses: bool,
 }
 
 impl Ops {
@@ -117,7 +121,7 @@ impl Ops {
         let (now, options) = (self.clock.now(), self.settings.now());
         let (presence, jobs) = self.attend(now, &options).await?;
         let mut scene = self.moving_scene(now, options, jobs).await.context("looking at the node")?;
-        let plan = self.plan_moves(&mut scene).await;
+        let plan = self.look_first(&mut scene, rebalance::plan).await;
         let begun = self.begin_all(&plan.moves, &presence, &scene).await?;
         let (dry_run, budget) = (scene.options.dry_run, scene.budget);
         let report = Arc::new(RebalanceReport { at: now, rebalancer: presence, dry_run, budget, plan, begun });
@@ -125,15 +129,25 @@ impl Ops {
         Ok(report)
     }
 
-    /// A plan, and once more with what the node says of routes that the first one could only guess.
-    async fn plan_moves(&self, scene: &mut Scene) -> Plan {
-        let plan = scene.with(rebalance::plan);
-        let pairs = guessed(&plan, &scene.view);
-        let view = scene.view.clone();
-        match self.ask_routes(&view, &pairs, &scene.tuning, &mut scene.routes).await {
-            true => scene.with(rebalance::plan),
-            false => plan,
+    /// A plan that is made anew until no cost in it is guessed of which the node could say what it is. What it has not looked for after
+    /// so many searches waits for the next step: nothing is spent on a guess.
+    async fn look_first<T: Guessed>(&self, scene: &mut Scene, plan: impl Fn(&RebalanceInputs) -> T) -> T {
+        let mut most = MOST_ASKED;
+        for _ in 0..MOST_LOOKS {
+            let made = scene.with(&plan);
+            let pairs = made.guessed(&scene.view);
+            if pairs.is_empty() {
+                return made;
+            }
+            let view = scene.view.clone();
+            match self.ask_routes((&view, &scene.tuning), &pairs, most, &mut scene.routes).await {
+                Looked::Wholly => most -= pairs.len(),
+                Looked::Never => return made,
+                Looked::Partly => break,
+            }
         }
+        scene.guesses = false;
+        scene.with(&plan)
     }
 
     /// One move that an operator wants, at once.
@@ -144,12 +158,13 @@ impl Ops {
         let mut scene = self.moving_scene(now, options, jobs).await?;
         let to = self.scid_by_name(&scene.view, &order.to).await?;
         let made = match &order.pair {
-            None => scene.with(|i| rebalance::best_for(i, to)),
+            None => self.look_first(&mut scene, |i| rebalance::best_for(i, to)).await,
             Some((from, amount)) => {
                 let from = self.scid_by_name(&scene.view, from).await?;
                 let id = |scid| scene.view.channels.iter().find(|c| c.scid == Some(scid)).map(|c| c.channel_id);
                 if let (Some(from), Some(to)) = (id(from), id(to)) {
-                    self.ask_routes(&scene.view, &[(from, to)], &scene.tuning, &mut scene.routes).await;
+                    let seen = (&*scene.view, &scene.tuning);
+                    self.ask_routes(seen, &[(from, to)], 1, &mut scene.routes).await;
                 }
                 let (amount, max_fee, force) = (*amount, order.max_fee, order.force);
                 scene.with(|i| rebalance::by_hand(i, &Wanted { from, to, amount, max_fee, force }))
@@ -251,6 +266,7 @@ impl Ops {
             tuning: tuning(&options),
             rules,
             routes: self.known_routes(now),
+            guesses: true,
             view,
             options,
         })
@@ -416,6 +432,7 @@ impl Scene {
             amounts: &self.amounts,
             past: &self.past,
             routes: &self.routes,
+            guesses: self.guesses,
             budget: &self.budget,
             tuning: &self.tuning,
         })

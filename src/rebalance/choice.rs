@@ -73,6 +73,9 @@ fn judged<'s, 'a>(i: &RebalanceInputs<'a>, drain: &'s Side<'a>, fill: &'s Side<'
     let pair = Pair::new(i, drain, fill)?;
     // As if there were no budget: what a move is worth does not depend on it.
     let profit = pair.sized(i, crate::domain::Msat(u64::MAX))?.numbers.profit;
+    if pair.quote.guessed && !i.guesses {
+        return Err(Reason::Unsearched { profit });
+    }
     let peers = (&drain.candidate.channel.peer, &fill.candidate.channel.peer);
     match breaker::back_off(i.past, peers, i.now) {
         Some(waits) => Err(waits),
@@ -145,7 +148,8 @@ pub(super) fn by_hand(i: &RebalanceInputs, wanted: &Wanted) -> Result<Move, Refu
     let drain = drain.map_err(|why| Refusal::of(from.channel, Role::Drain, why))?;
     let refusal = |why: Reason| Refusal { with: from.channel.scid, ..Refusal::of(to.channel, Role::Fill, why) };
     let fill = forced(to, (Role::Fill, wanted.force), sides::fill(i, to, usual)).map_err(refusal)?;
-    let made = Pair::new(i, &drain, &fill)
+    let pair = if wanted.force { Pair::insisting } else { Pair::new };
+    let made = pair(i, &drain, &fill)
         .and_then(|pair| pair.by_hand(i, wanted.amount, wanted.max_fee, wanted.force))
         .map_err(refusal)?;
     match i.budget.stop {

@@ -1,7 +1,7 @@
-//! What a move will cost: from our own moves first, then from the node's search for routes, then from the peer's fee. What is not known
-//! stays unknown; it is never nothing.
+//! What a move will cost: from our own moves first, then from the node's search for routes, then, as a guess, from the peer's fee. What is
+//! not known stays unknown; it is never nothing.
 
-use super::{Basis, PastMove, RouteCost};
+use super::{Basis, PastMove, Reason, Route};
 use crate::domain::{Channel, Ppm};
 
 /// Own moves that a median needs to stand alone; with fewer it is blended with the next source below.
@@ -19,6 +19,8 @@ pub(super) struct Quote {
     /// At the reference amount and below.
     ppm: f64,
     pub(super) basis: Basis,
+    /// A guess has a part in it.
+    pub(super) guessed: bool,
 }
 
 impl Quote {
@@ -33,24 +35,30 @@ impl Quote {
     }
 }
 
-/// What all sources together say of one pair. `None`: nobody knows.
+/// What all sources together say of one pair.
 pub(super) fn quote(
     past: &[PastMove],
     (from, to): (&Channel, &Channel),
-    route: Option<&RouteCost>,
+    route: Option<&Route>,
     buffer: Ppm,
-) -> Option<Quote> {
-    let mut quote = to.theirs.map(|theirs| {
+) -> Result<Quote, Reason> {
+    let guess = || {
+        let theirs = to.theirs?;
         let base = theirs.base.as_f64() * 1e6 / REFERENCE;
-        Quote { ppm: theirs.ppm.as_f64() + base + buffer.as_f64(), basis: Basis::PeerFee }
-    });
-    if let Some(route) = route.filter(|route| route.amount.0 > 0) {
-        quote = Some(Quote { ppm: reference_rate(route.fee.as_f64(), route.amount.as_f64()), basis: Basis::Route });
-    }
+        Some(Quote { ppm: theirs.ppm.as_f64() + base + buffer.as_f64(), basis: Basis::PeerFee, guessed: true })
+    };
+    let (mut quote, unknown) = match route {
+        None => (guess(), Reason::CostUnknown),
+        Some(Route::None) => (None, Reason::NoRoute),
+        Some(Route::Costs { amount, fee }) => {
+            let ppm = reference_rate(fee.as_f64(), amount.as_f64().max(1.0));
+            (Some(Quote { ppm, basis: Basis::Route, guessed: false }), Reason::CostUnknown)
+        }
+    };
     let toward = |past: &&PastMove| past.to == to.peer;
     let pair = |past: &&PastMove| past.to == to.peer && past.from == from.peer;
     quote = blended(past.iter().rev().filter(toward), quote, |moves| Basis::Peer { moves });
-    blended(past.iter().rev().filter(pair), quote, |moves| Basis::Pair { moves })
+    blended(past.iter().rev().filter(pair), quote, |moves| Basis::Pair { moves }).ok_or(unknown)
 }
 
 /// The median of moves that came across, as far as there are enough of them.
@@ -63,9 +71,11 @@ fn blended<'a>(
     let mut rates: Vec<f64> = came.map(|past| reference_rate(past.spent.as_f64(), past.moved.as_f64())).collect();
     let Some(median) = median(&mut rates) else { return below };
     let basis = basis(rates.len());
-    let Some(below) = below.filter(|_| rates.len() < ENOUGH) else { return Some(Quote { ppm: median, basis }) };
+    let Some(below) = below.filter(|_| rates.len() < ENOUGH) else {
+        return Some(Quote { ppm: median, basis, guessed: false });
+    };
     let share = rates.len() as f64 / ENOUGH as f64;
-    Some(Quote { ppm: share * median + (1.0 - share) * below.ppm, basis })
+    Some(Quote { ppm: share * median + (1.0 - share) * below.ppm, basis, guessed: below.guessed })
 }
 
 fn median(values: &mut [f64]) -> Option<f64> {

@@ -38,8 +38,10 @@ pub struct RebalanceInputs<'a> {
     pub amounts: &'a [Msat],
     /// Our own moves of late, oldest first.
     pub past: &'a [PastMove],
-    /// What the node says that a route costs, for the pairs that it was asked about: (drained, filled).
-    pub routes: &'a BTreeMap<(ChannelId, ChannelId), RouteCost>,
+    /// What the node's search has found, for the pairs that it was asked about: (drained, filled).
+    pub routes: &'a BTreeMap<(ChannelId, ChannelId), Route>,
+    /// May a move rest on a guess of what it costs? Not where the node could look for a route.
+    pub guesses: bool,
     pub budget: &'a Budget,
     pub tuning: &'a Tuning,
 }
@@ -93,11 +95,15 @@ pub struct PastMove {
     pub failure: Option<MoveFailure>,
 }
 
-/// What a route costs for an amount.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct RouteCost {
-    pub amount: Msat,
-    pub fee: Msat,
+/// What a search for a route has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    None,
+    /// So much for that amount.
+    Costs {
+        amount: Msat,
+        fee: Msat,
+    },
 }
 
 /// The few options that a plan needs.
@@ -149,6 +155,8 @@ pub struct Numbers {
     pub value: f64,
     pub cost: f64,
     pub basis: Basis,
+    /// What the last peer asks has a part in the cost, because nobody has looked for a route.
+    pub guessed: bool,
     /// chance x (value - cost).
     pub profit: f64,
     /// The difference of the two prices after the last part, ppm: nothing may cost more.
@@ -169,7 +177,7 @@ pub enum Basis {
     Peer { moves: usize },
     /// The node's own search for a route.
     Route,
-    /// What the peer asks, and a buffer for the rest of the way.
+    /// A guess: what the peer asks, and a buffer for the rest of the way.
     PeerFee,
 }
 

@@ -3,7 +3,7 @@
 
 use super::cost::Quote;
 use super::sides::Side;
-use super::{Basis, Move, Numbers, PastMove, Reason, RebalanceInputs, budget, cost};
+use super::{Basis, Move, Numbers, PastMove, Reason, RebalanceInputs, Route, budget, cost};
 use crate::domain::units::{to_u32_rounded, to_u64_rounded};
 use crate::domain::{MoveFailure, MoveOrder, Msat, PeerId, Ppm, Sat};
 
@@ -41,8 +41,28 @@ impl<'s, 'a> Pair<'s, 'a> {
         if from.peer == to.peer {
             return Err(Reason::SamePeer);
         }
-        let route = i.routes.get(&(from.channel_id, to.channel_id));
-        let quote = cost::quote(i.past, (from, to), route, i.tuning.fee_buffer).ok_or(Reason::CostUnknown)?;
+        Pair::along(i, (drain, fill), i.routes.get(&(from.channel_id, to.channel_id)))
+    }
+
+    /// Whoever insists may try where no route was found.
+    pub(super) fn insisting(
+        i: &RebalanceInputs,
+        drain: &'s Side<'a>,
+        fill: &'s Side<'a>,
+    ) -> Result<Pair<'s, 'a>, Reason> {
+        match Pair::new(i, drain, fill) {
+            Err(Reason::NoRoute) => Pair::along(i, (drain, fill), None),
+            judged => judged,
+        }
+    }
+
+    fn along(
+        i: &RebalanceInputs,
+        (drain, fill): (&'s Side<'a>, &'s Side<'a>),
+        route: Option<&Route>,
+    ) -> Result<Pair<'s, 'a>, Reason> {
+        let (from, to) = (drain.candidate.channel, fill.candidate.channel);
+        let quote = cost::quote(i.past, (from, to), route, i.tuning.fee_buffer)?;
         let reputation = i.peers.get(&to.peer).and_then(|peer| peer.reputation).map_or(1.0, |share| share.get());
         let chance = chance(i.past, &from.peer, &to.peer) * reputation;
         Ok(Pair { fill, drain, quote, chance })
@@ -119,7 +139,8 @@ impl<'s, 'a> Pair<'s, 'a> {
         if best.0 <= 0.0 {
             let least = (i.tuning.min_amount.as_f64() * 1000.0).min(most);
             let (difference, cost) = (self.difference(0.0), self.quote.rate(least));
-            return Err(Reason::TooDear { difference, cost, basis: self.quote.basis });
+            let (basis, guessed) = (self.quote.basis, self.quote.guessed);
+            return Err(Reason::TooDear { difference, cost, basis, guessed });
         }
         Ok(Size { msat: best.0, max: self.difference(best.0), strategic: false })
     }
@@ -175,6 +196,7 @@ impl<'s, 'a> Pair<'s, 'a> {
             value,
             cost,
             basis: self.quote.basis,
+            guessed: self.quote.guessed,
             profit: self.chance * (value - cost),
             difference: self.difference(msat),
             target: self.fill.local + self.fill.ramp.until(self.quote.rate(msat)),
@@ -200,7 +222,8 @@ impl<'s, 'a> Pair<'s, 'a> {
         let Numbers { profit, value, cost, strategic, .. } = made.numbers;
         let enough =
             if strategic { value - cost >= -i.tuning.hive_tolerance.as_f64() } else { profit > 0.0 && profit >= least };
-        if enough { Ok(()) } else { Err(Reason::Profit { profit, least, basis: self.quote.basis }) }
+        let (basis, guessed) = (self.quote.basis, self.quote.guessed);
+        if enough { Ok(()) } else { Err(Reason::Profit { profit, least, basis, guessed }) }
     }
 }
 

@@ -32,27 +32,72 @@ pub enum Role {
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum Reason {
     Unknown,
-    Policy { mode: RebalanceMode },
+    Policy {
+        mode: RebalanceMode,
+    },
     NotRouting,
     Offline,
     UnderWay,
     ForeignJob,
-    NoRoom { msat: f64, least: Sat },
+    NoRoom {
+        msat: f64,
+        least: Sat,
+    },
     DemandUnknown,
     NoDemand,
     NoSource,
     SamePeer,
     CostUnknown,
-    Futile { failures: usize, kind: MoveFailure, until: Time },
-    BackOff { failures: usize, kind: MoveFailure, until: Time },
-    TooDear { difference: f64, cost: f64, basis: Basis },
-    TooSmall { sat: Sat, least: Sat },
-    Profit { profit: f64, least: f64, basis: Basis },
-    Kelly { chance: f64, odds: f64 },
-    Taken { profit: f64 },
-    NoSlot { profit: f64 },
-    NoMoney { needed: Msat, room: Msat },
-    Budget { stop: Stop, profit: f64 },
+    /// The node has looked and found none.
+    NoRoute,
+    /// Worth its cost if that is what it seems; nobody has looked yet.
+    Unsearched {
+        profit: f64,
+    },
+    Futile {
+        failures: usize,
+        kind: MoveFailure,
+        until: Time,
+    },
+    BackOff {
+        failures: usize,
+        kind: MoveFailure,
+        until: Time,
+    },
+    TooDear {
+        difference: f64,
+        cost: f64,
+        basis: Basis,
+        guessed: bool,
+    },
+    TooSmall {
+        sat: Sat,
+        least: Sat,
+    },
+    Profit {
+        profit: f64,
+        least: f64,
+        basis: Basis,
+        guessed: bool,
+    },
+    Kelly {
+        chance: f64,
+        odds: f64,
+    },
+    Taken {
+        profit: f64,
+    },
+    NoSlot {
+        profit: f64,
+    },
+    NoMoney {
+        needed: Msat,
+        room: Msat,
+    },
+    Budget {
+        stop: Stop,
+        profit: f64,
+    },
 }
 
 impl Refusal {
@@ -70,6 +115,7 @@ impl Reason {
     pub(super) fn nearness(&self) -> f64 {
         match self {
             Reason::BackOff { .. } => f64::MAX,
+            Reason::Unsearched { profit } => 1e12 + profit,
             Reason::Profit { profit, least, .. } => 1e9 + profit - least,
             Reason::TooSmall { .. } | Reason::Kelly { .. } => 1e9,
             Reason::TooDear { difference, cost, .. } => difference - cost,
@@ -155,17 +201,21 @@ impl fmt::Display for Reason {
             Reason::NoSource => f.write_str("there is no channel to drain for it"),
             Reason::SamePeer => f.write_str("both channels are with the same peer"),
             Reason::CostUnknown => f.write_str("what a route would cost is not known"),
+            Reason::NoRoute => f.write_str("the node has looked for a route and found none"),
+            Reason::Unsearched { profit } => {
+                write!(f, "would earn {}, but nobody has looked for a route yet", sat(*profit))
+            }
             Reason::Futile { failures, kind, until } => {
                 write!(f, "{failures} moves in a row have failed (the last: {kind}); no further one before {until}")
             }
             Reason::BackOff { failures, kind, until } => {
                 write!(f, "the last move has failed ({kind}, {failures} in a row); no further one before {until}")
             }
-            Reason::TooDear { difference, cost, basis } => {
+            Reason::TooDear { difference, cost, basis, .. } => {
                 write!(f, "worth {difference:.0} ppm more there than here, and moving it costs {cost:.0} ppm {basis}")
             }
             Reason::TooSmall { sat, least } => write!(f, "{sat} would be best, less than {least}"),
-            Reason::Profit { profit, least, basis } => {
+            Reason::Profit { profit, least, basis, .. } => {
                 write!(f, "it would earn {} ({basis}), and {} is the least", sat(*profit), sat(*least))
             }
             Reason::Kelly { chance, odds } => {

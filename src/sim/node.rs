@@ -153,7 +153,11 @@ impl Node for SimNode {
 
     async fn way(&self, from: PeerId, to: PeerId, arrives: Msat) -> Result<Option<Msat>, NodeError> {
         let market = self.market();
-        Ok(self.mover().as_ref().and_then(|mover| mover.searched(&market, (from, to), arrives)))
+        let nobody = || {
+            let why = "nobody moves liquidity in this market".to_owned();
+            NodeError::Unsupported { method: "getroutes".to_owned(), why }
+        };
+        Ok(self.mover().as_ref().ok_or_else(nobody)?.searched(&market, (from, to), arrives))
     }
 
     /// The graph of the market is our channels.

@@ -28,6 +28,18 @@ pub(crate) enum Answer {
     ObeysInSilence,
 }
 
+/// What a search for ways between peers finds.
+#[derive(Clone, Copy, Default)]
+pub(crate) enum Ways {
+    /// The node does not look for any.
+    #[default]
+    NeverSought,
+    /// It does not answer.
+    Unheard,
+    None,
+    Each(Msat),
+}
+
 #[derive(Default)]
 pub(crate) struct Tricks {
     pub answer: Answer,
@@ -36,8 +48,7 @@ pub(crate) struct Tricks {
     /// Does not list its forwards.
     pub no_forwards: bool,
     pub no_feerate: bool,
-    /// What the ways between all peers take; `None`: there is none.
-    pub way: Option<Msat>,
+    pub ways: Ways,
     /// Tells nothing of the public graph.
     pub no_graph: bool,
     /// All outgoing slots of this channel are taken.
@@ -48,6 +59,8 @@ pub(crate) struct Tricks {
     gate: Option<Arc<Gate>>,
     /// Starts of the single forwards that it was asked for.
     asked: BTreeSet<u64>,
+    /// Pairs of peers that ways were sought between.
+    pub sought: Vec<(PeerId, PeerId)>,
 }
 
 pub(crate) struct TrickyNode {
@@ -102,8 +115,15 @@ impl Node for TrickyNode {
         if self.tricks.lock().unwrap().no_feerate { Ok(None) } else { self.inner.feerate().await }
     }
 
-    async fn way(&self, _: PeerId, _: PeerId, _: Msat) -> Result<Option<Msat>, NodeError> {
-        Ok(self.tricks.lock().unwrap().way)
+    async fn way(&self, from: PeerId, to: PeerId, _: Msat) -> Result<Option<Msat>, NodeError> {
+        let mut tricks = self.tricks.lock().unwrap();
+        tricks.sought.push((from, to));
+        match tricks.ways {
+            Ways::NeverSought => Err(NodeError::Unsupported { method: "getroutes".to_owned(), why: String::new() }),
+            Ways::Unheard => Err(no_answer()),
+            Ways::None => Ok(None),
+            Ways::Each(fee) => Ok(Some(fee)),
+        }
     }
 
     async fn chain(&self) -> Result<Chain, NodeError> {

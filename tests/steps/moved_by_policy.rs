@@ -9,9 +9,10 @@ use cl_revenue_ops::node::neighbours::{HiveNews, Neighbours, Unmanaged};
 use cl_revenue_ops::node::{Node as _, NodeError};
 use cl_revenue_ops::ops::{Begun, Wish};
 use cl_revenue_ops::policy::peer::{Change, Strategy};
-use cl_revenue_ops::rebalance::{Basis, Reason, Role};
+use cl_revenue_ops::rebalance::{Basis, Reason, Refusal, Role};
 
 use crate::moves::{QUIET, Story, story};
+use crate::stage::Ways;
 
 impl Story {
     async fn channel(&self, scid: Scid) -> Channel {
@@ -181,10 +182,42 @@ async fn ways_are_looked_for_where_nothing_was_moved_yet() {
         refusal.role == Role::Fill && matches!(refusal.why, Reason::TooDear { basis: Basis::PeerFee, .. })
     });
     assert!(dear.count() > 0, "{}", before.plan);
-    story.stage.tricks().way = Some(Msat(1_000));
+    story.stage.tricks().ways = Ways::Each(Msat(1_000));
     story.stage.wait(6.0);
     let after = story.stage.ops.rebalance_cycle().await.unwrap();
     let known = |made: &&cl_revenue_ops::rebalance::Move| made.numbers.basis == Basis::Route;
     let told = after.plan.to_string();
     assert!(after.plan.moves.iter().any(|made| known(&made)) || told.contains("search for routes"), "{told}");
+}
+
+/// Nothing is spent on a guess where the node could say what a way costs: what it has found no way for is not moved, and what it has not
+/// looked for waits.
+#[tokio::test]
+async fn what_was_not_looked_for_is_not_moved() {
+    let story = story(&[("inbound_fee_estimate_ppm", "0"), ("daily_budget_sats", "100000")]).await;
+    story.stage.node.inner.set_all(Ppm(4000));
+    story.stage.tricks().ways = Ways::Unheard;
+    let unheard = story.stage.ops.rebalance_cycle().await.unwrap().plan.clone();
+    let waits = |refusal: &&Refusal| matches!(refusal.why, Reason::Unsearched { .. });
+    assert!(unheard.moves.is_empty() && unheard.refused.iter().any(|refusal| waits(&refusal)), "{unheard}");
+    assert_eq!(story.stage.tricks().sought.len(), 1, "a node that does not answer is not asked again");
+    story.stage.tricks().ways = Ways::None;
+    let mut none = unheard;
+    for _ in 0..5 {
+        none = story.stage.ops.rebalance_cycle().await.unwrap().plan.clone();
+        assert!(none.moves.is_empty(), "{none}");
+    }
+    assert!(!none.refused.iter().any(|refusal| waits(&refusal)), "all of it was looked for by now:\n{none}");
+    story.stage.wait(6.0);
+    story.stage.tricks().sought.clear();
+    story.stage.tricks().ways = Ways::Each(Msat(1_000));
+    let some = story.stage.ops.rebalance_cycle().await.unwrap().plan.clone();
+    let sought = std::mem::take(&mut story.stage.tricks().sought);
+    assert!(!some.moves.is_empty() && sought.len() <= 12, "{some}");
+    for made in &some.moves {
+        assert!(sought.contains(&(made.from_peer, made.to_peer)) && made.numbers.basis == Basis::Route, "{made}");
+    }
+    story.stage.ops.rebalance_cycle().await.unwrap();
+    let again = &story.stage.tricks().sought;
+    assert!(again.iter().all(|pair| !sought.contains(pair)), "what was found serves for a while: {again:?}");
 }

@@ -39,9 +39,32 @@ fn what_is_unknown_is_not_nothing() {
 }
 
 #[test]
+fn a_guess_is_no_ground_for_a_move_where_the_node_looks_for_routes() {
+    let scene = || Scene { guesses: false, ..scene() };
+    assert!(matches!(scene().why(1), Reason::Unsearched { profit } if profit > 0.0));
+    assert_eq!(scene().searched(2, 1, Route::None).why(1), Reason::NoRoute);
+    assert_eq!(scene().route(2, 1, 300).plan().moves.len(), 1);
+    // Few own moves leave room for a guess; enough of them do not.
+    assert!(matches!(scene().past(2, Some(100), MoveFailure::Lost).why(1), Reason::Unsearched { .. }));
+    assert_eq!(scene().past(5, Some(100), MoveFailure::Lost).plan().moves.len(), 1);
+    // What has come across before may again, whatever the search finds.
+    let found_none = scene().past(2, Some(100), MoveFailure::Lost).searched(2, 1, Route::None);
+    assert_eq!(found_none.only().numbers.basis, Basis::Pair { moves: 2 });
+}
+
+#[test]
+fn whoever_insists_may_try_where_no_route_was_found() {
+    let scene = scene().searched(2, 1, Route::None);
+    let order = |force: bool| Wanted { from: scid(2), to: scid(1), amount: Sat(100_000), max_fee: None, force };
+    let by_hand = |force: bool| scene.with(|i| by_hand(i, &order(force)));
+    assert_eq!(by_hand(false).unwrap_err().why, Reason::NoRoute);
+    assert!(by_hand(true).unwrap().numbers.guessed);
+}
+
+#[test]
 fn a_dearer_way_is_refused_with_its_numbers() {
     let scene = scene().route(2, 1, 900);
-    let Reason::TooDear { difference, cost, basis } = scene.why(1) else { panic!("{}", scene.plan()) };
+    let Reason::TooDear { difference, cost, basis, .. } = scene.why(1) else { panic!("{}", scene.plan()) };
     assert!(difference < 800.1 && (cost - 900.0).abs() < 1.0 && basis == Basis::Route);
 }
 

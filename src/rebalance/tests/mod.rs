@@ -75,7 +75,8 @@ struct Scene {
     busy: Vec<Option<Busy>>,
     peers: BTreeMap<PeerId, PeerFacts>,
     past: Vec<PastMove>,
-    routes: BTreeMap<(ChannelId, ChannelId), RouteCost>,
+    routes: BTreeMap<(ChannelId, ChannelId), Route>,
+    guesses: bool,
     budget: Budget,
     tuning: Tuning,
 }
@@ -97,6 +98,7 @@ fn scene_of(channels: Vec<Channel>, flows: Vec<Option<Flow>>) -> Scene {
         peers: BTreeMap::new(),
         past: vec![],
         routes: BTreeMap::new(),
+        guesses: true,
         budget: rich(),
         tuning: Tuning {
             min_profit: Msat(10_000),
@@ -135,6 +137,7 @@ impl Scene {
             amounts: &[Msat(50_000_000)],
             past: &self.past,
             routes: &self.routes,
+            guesses: self.guesses,
             budget: &self.budget,
             tuning: &self.tuning,
         })
@@ -157,10 +160,14 @@ impl Scene {
         found.unwrap_or_else(|| panic!("{number} is not refused in\n{plan}")).why
     }
 
-    fn route(mut self, from: u8, to: u8, ppm: u32) -> Scene {
+    fn route(self, from: u8, to: u8, ppm: u32) -> Scene {
         let amount = Msat(500_000_000);
-        let cost = RouteCost { amount, fee: Ppm(ppm).fee_floor(amount) };
-        self.routes.insert((ChannelId([from; 32]), ChannelId([to; 32])), cost);
+        let costs = Route::Costs { amount, fee: Ppm(ppm).fee_floor(amount) };
+        self.searched(from, to, costs)
+    }
+
+    fn searched(mut self, from: u8, to: u8, found: Route) -> Scene {
+        self.routes.insert((ChannelId([from; 32]), ChannelId([to; 32])), found);
         self
     }
 
