@@ -139,8 +139,7 @@ impl Ops {
             if pairs.is_empty() {
                 return made;
             }
-            let view = scene.view.clone();
-            match self.ask_routes((&view, &scene.tuning), &pairs, most, &mut scene.routes).await {
+            match self.ask_routes((&scene.view, &scene.tuning), &pairs, most, &mut scene.routes).await {
                 Looked::Wholly => most -= pairs.len(),
                 Looked::Never => return made,
                 Looked::Partly => break,

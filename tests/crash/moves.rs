@@ -15,6 +15,8 @@ use super::books;
 use super::node::{Sim, wait_for};
 
 const NETWORKS: u64 = 10;
+/// How much comes about between two kills is a matter of the machine's pace: so many networks are tried until it is enough.
+const MOST_NETWORKS: u64 = 20;
 const KILLS: u32 = 20;
 /// Seconds of the market, and of the plugin, in one of ours: a payment is under way for some hundredths of a second.
 const SPEED: u64 = 500;
@@ -49,7 +51,10 @@ struct Seen {
 #[tokio::test]
 async fn two_hundred_kills_with_moves_under_way_cost_what_the_network_took() {
     let mut seen = Seen::default();
-    for seed in 0..NETWORKS {
+    for seed in 0..MOST_NETWORKS {
+        if seed >= NETWORKS && seen.is_enough() {
+            break;
+        }
         let (scene, mut dice) = (Scene::new(seed), ChaCha8Rng::seed_from_u64(seed));
         for _ in 0..KILLS {
             scene.live_and_die(&mut dice);
@@ -58,9 +63,13 @@ async fn two_hundred_kills_with_moves_under_way_cost_what_the_network_took() {
         scene.ends(&mut seen).await;
     }
     eprintln!("{seen:?}");
-    // How much comes about between two kills is a matter of the machine's pace.
-    let enough = seen.open >= 50 && seen.flying >= 10 && seen.unbooked >= 10 && seen.moves >= 50 && seen.parts >= 75;
-    assert!(enough, "too little happened: {seen:?}");
+    assert!(seen.is_enough(), "too little happened: {seen:?}");
+}
+
+impl Seen {
+    fn is_enough(&self) -> bool {
+        self.open >= 50 && self.flying >= 20 && self.unbooked >= 10 && self.moves >= 100 && self.parts >= 150
+    }
 }
 
 impl Scene {
