@@ -15,10 +15,11 @@ use crate::sim::oracle::Oracle;
 use crate::sim::rules::ours::Ours;
 use crate::sim::rules::{Rule, by_name};
 use crate::sim::score::Mark;
-use crate::sim::{Kind, Network, Run, Simulation, Tape, graph, play};
+use crate::sim::{Asked, Kind, Network, Run, Simulation, Tape, graph, play, play_asked};
 
 const PLUGIN: &str = "plugin";
 const MOVING: &str = "plugin+sling";
+const SAME_FEES: &str = "same-fees";
 /// Of rules that leave something to chance.
 const RULE_SEED: u64 = 1;
 
@@ -31,6 +32,14 @@ pub(super) enum Policy {
     Plugin {
         moves: bool,
     },
+    /// The fees that the plugin asked beside its moves, without the moves.
+    SameFees,
+}
+
+/// What the plugin did on a tape with somebody who moves liquidity.
+struct Moved {
+    run: Run,
+    asked: Vec<Asked>,
 }
 
 /// One tape to be played by everybody.
@@ -69,6 +78,7 @@ impl Policy {
         match name.trim() {
             PLUGIN => Ok(Policy::Plugin { moves: false }),
             MOVING => Ok(Policy::Plugin { moves: true }),
+            SAME_FEES => Ok(Policy::SameFees),
             name => rule(name).map(|_| Policy::Rule(name.to_owned())),
         }
     }
@@ -76,13 +86,9 @@ impl Policy {
     pub(super) fn name(&self) -> &str {
         match self {
             Policy::Rule(name) | Policy::Ours(name, _) => name,
-            Policy::Plugin { moves } => {
-                if *moves {
-                    MOVING
-                } else {
-                    PLUGIN
-                }
-            }
+            Policy::Plugin { moves: true } => MOVING,
+            Policy::Plugin { moves: false } => PLUGIN,
+            Policy::SameFees => SAME_FEES,
         }
     }
 
@@ -91,33 +97,48 @@ impl Policy {
         match self {
             Policy::Rule(name) => rule(name).ok(),
             Policy::Ours(_, options) => Some(Box::new(Ours::new((**options).clone()))),
-            Policy::Plugin { .. } => None,
+            Policy::Plugin { .. } | Policy::SameFees => None,
         }
     }
 
-    fn play(&self, tape: &Arc<Tape>, days: u32) -> anyhow::Result<Run> {
+    /// `moved`: what the plugin did on this tape with its moves, once somebody needed to know.
+    fn play(&self, tape: &Arc<Tape>, days: u32, moved: &mut Option<Moved>) -> anyhow::Result<Run> {
         if let Some(mut rule) = self.rule() {
             return Ok(play(tape, days, rule.as_mut()));
         }
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(async {
-            let simulation = match self {
-                Policy::Plugin { moves: true } => Simulation::moving(tape.clone(), hourly_moves()).await?,
-                _ => Simulation::on(tape.clone(), Layers::default()).await?,
-            };
-            simulation.node.set_all(Ppm(tape.network().scenario.start_ppm));
-            let reports = simulation.run_days(days, |_| ()).await?;
-            let changes: u64 = reports.iter().map(|day| day.fee_changes).sum();
-            // The steps count changes of the whole node; by channel nobody asks.
-            let updates = vec![u32::try_from(changes).unwrap_or(u32::MAX)];
-            let mut run = Run::of(&simulation.node.market(), days, updates);
-            if let Some(mover) = simulation.node.mover().as_ref() {
-                let start = tape.network().scenario.start;
-                run.spent = (0..days).map(|day| mover.spent_on(day, start).0).collect();
-            }
-            Ok(run)
-        })
+        if let Policy::Plugin { moves: false } = self {
+            return whole_plugin(tape, days, false).map(|still| still.run);
+        }
+        let moved = match moved {
+            Some(moved) => moved,
+            None => moved.insert(whole_plugin(tape, days, true)?),
+        };
+        match self {
+            Policy::SameFees => Ok(play_asked(tape, days, &moved.asked)),
+            _ => Ok(moved.run.clone()),
+        }
     }
+}
+
+fn whole_plugin(tape: &Arc<Tape>, days: u32, moves: bool) -> anyhow::Result<Moved> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let simulation = match moves {
+            true => Simulation::moving(tape.clone(), hourly_moves()).await?,
+            false => Simulation::on(tape.clone(), Layers::default()).await?,
+        };
+        simulation.node.set_all(Ppm(tape.network().scenario.start_ppm));
+        let reports = simulation.run_days(days, |_| ()).await?;
+        let changes: u64 = reports.iter().map(|day| day.fee_changes).sum();
+        // The steps count changes of the whole node; by channel nobody asks.
+        let updates = vec![u32::try_from(changes).unwrap_or(u32::MAX)];
+        let mut run = Run::of(&simulation.node.market(), days, updates);
+        if let Some(mover) = simulation.node.mover().as_ref() {
+            let start = tape.network().scenario.start;
+            run.spent = (0..days).map(|day| mover.spent_on(day, start).0).collect();
+        }
+        Ok(Moved { run, asked: simulation.node.asked() })
+    })
 }
 
 /// Four times fewer looks than by default, and four times faster.
@@ -165,8 +186,9 @@ impl Job {
         let tape = self.tape();
         let oracle = self.oracle(&tape);
         let shock = tape.network().scenario.shock_day();
+        let mut moved = None;
         let mark = |policy: &Policy| {
-            let run = policy.play(&tape, self.days)?;
+            let run = policy.play(&tape, self.days, &mut moved)?;
             Ok(Mark::of(self.seed, &run, &oracle.laws_run, shock).beside(&oracle.fixed_run))
         };
         policies.iter().map(mark).collect()

@@ -61,7 +61,8 @@ pub(super) struct RunArgs {
     #[command(flatten)]
     field: Field,
     /// Rules by name, parted by commas; some take the value of their knob, as in `static:300`. `plugin` is the whole plugin
-    /// with a ledger in memory, `plugin+sling` the same with somebody who moves liquidity for it.
+    /// with a ledger in memory, `plugin+sling` the same with somebody who moves liquidity for it, `same-fees`
+    /// the fees that the latter asked, with nothing moved.
     #[arg(long, default_value = "ours,static")]
     policy: String,
     /// Play a tape that `simulate tape` has written, instead of scenarios; more than once for several.
@@ -256,5 +257,5 @@ fn list() -> String {
     for rule in RULES {
         text += &format!("  {:<14} {}\n", rule.name, rule.about);
     }
-    text + "  plugin         the whole plugin with a ledger in memory; some hundred times slower than `ours`\n  plugin+sling   the same, and it moves liquidity; what that costs is taken off"
+    text + "  plugin         the whole plugin with a ledger in memory; some hundred times slower than `ours`\n  plugin+sling   the same, and it moves liquidity; what that costs is taken off\n  same-fees      the fees that plugin+sling asked on that tape, with nothing moved"
 }

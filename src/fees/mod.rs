@@ -29,7 +29,7 @@ pub use hill_climb::Learner;
 pub use memory::{
     Memory, Saved, asked_at, debug, in_earnest, learner, recalled, saved, set_by_hand, taken_over, untold, woken,
 };
-pub use plan::{Bid, Plan, PlanInputs, Planned, Wanted, plan, wanted};
+pub use plan::{Bid, Demand, Plan, PlanInputs, Planned, Wanted, plan, wanted};
 pub use reason::{Phase, Reason, Slots, Verdict, in_words, summary, told, waits};
 
 /// All that a decision looks at. Channels to one peer are priced together, because Core Lightning forwards over any of

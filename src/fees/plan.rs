@@ -96,29 +96,31 @@ pub fn plan(i: &PlanInputs) -> Plan {
 /// What is wanted of one peer's channels, in msat a day.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Wanted {
-    /// Would leave at the fee in force, if there were balance for all of it.
-    pub out: f64,
+    /// `None`: its payers could hardly be watched, so that nothing has been learned of them.
+    pub demand: Option<Demand>,
     /// Comes in by other ways than forwards and our own moves; negative: leaves.
     pub other: f64,
-    /// What may leave (rising), and what the next of it earns (ppm, falling) if the fee always follows.
-    pub worth: Vec<(f64, f64)>,
     /// Days over which a plan makes a balance last.
     pub lasts: f64,
 }
 
-/// What is wanted of each peer, by those payers who found an open door: more balance here opens none elsewhere. Peers whose payers could
-/// hardly be watched are left out: of them nothing has been learned.
+/// What payers want who found an open door: more balance here opens none elsewhere.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Demand {
+    /// Would leave at the fee in force, if there were balance for all of it.
+    pub out: f64,
+    /// What may leave (rising), and what the next of it earns (ppm, falling) if the fee always follows.
+    pub worth: Vec<(f64, f64)>,
+}
+
+/// What is wanted of each peer.
 pub fn wanted(i: &PlanInputs) -> Vec<(PeerId, Wanted)> {
     let of = |planned: &Planned| {
         let outlook = planned.outlook(i);
-        let fee = planned.channels.iter().max_by_key(|c| c.capacity)?.ours.ppm.as_f64() + outlook.base;
-        let at = |rung: &&(f64, f64)| rung.0 >= fee;
-        let out = outlook.ladder.iter().find(at).or(outlook.ladder.last())?.1;
-        let worth = bid_price::marginal_revenue(&outlook.ladder);
-        let wanted = Wanted { out, other: outlook.inflow, worth, lasts: HORIZON_DAYS };
-        (outlook.watched >= LEAST_WATCHED_HOURS).then_some((planned.peer, wanted))
+        let demand = planned.demand(&outlook).filter(|_| outlook.watched >= LEAST_WATCHED_HOURS);
+        (planned.peer, Wanted { demand, other: outlook.inflow_by_now, lasts: HORIZON_DAYS })
     };
-    i.peers.iter().filter_map(of).collect()
+    i.peers.iter().map(of).collect()
 }
 
 /// What forwards have brought in by each peer, msat. Which way brings to which is not told apart: shares of single ways would take
@@ -159,6 +161,13 @@ impl Brought {
 }
 
 impl Planned<'_> {
+    fn demand(&self, outlook: &Outlook) -> Option<Demand> {
+        let fee = self.channels.iter().max_by_key(|c| c.capacity)?.ours.ppm.as_f64() + outlook.base;
+        let at = |rung: &&(f64, f64)| rung.0 >= fee;
+        let out = outlook.ladder.iter().find(at).or(outlook.ladder.last())?.1;
+        Some(Demand { out, worth: bid_price::marginal_revenue(&outlook.ladder) })
+    }
+
     fn outlook(&self, i: &PlanInputs) -> Outlook {
         let nothing = Observed { from: i.now, to: i.now, ..Observed::default() };
         let inputs = FeeInputs {
@@ -214,6 +223,7 @@ mod tests {
         Outlook {
             ladder: vec![(100.0, 1e9), (200.0, 5e8)],
             inflow: 0.0,
+            inflow_by_now: 0.0,
             brought,
             left: brought,
             forwarded: 1.0,

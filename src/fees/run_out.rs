@@ -37,6 +37,9 @@ const LEAST_EVENTS: f64 = 3.0;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Purse {
     counted: Option<Counted>,
+    /// The balance at the last look.
+    #[serde(default)]
+    seen: Option<Counted>,
     /// Share of the capacity that left since, by forwards.
     out: f64,
     /// Shares and hours, discounted alike.
@@ -78,6 +81,16 @@ struct Counted {
     capacity: f64,
 }
 
+impl Counted {
+    fn of(i: &FeeInputs) -> Counted {
+        Counted { at: i.now, share: tidy(i.local_share()), capacity: i.capacity() }
+    }
+}
+
+fn per_day(capacity: f64, share: f64, hours: f64) -> f64 {
+    if hours > 0.0 { 24.0 * capacity * share / hours } else { 0.0 }
+}
+
 impl Purse {
     pub(super) fn observe(&mut self, i: &FeeInputs) {
         let capacity = i.capacity();
@@ -86,6 +99,7 @@ impl Purse {
             self.came = tidy(self.came + i.observed.in_msat.max(0.0) / capacity);
             self.moved = tidy(self.moved + i.observed.moved_msat / capacity);
         }
+        self.seen = Some(Counted::of(i));
         let hours = i.observed.to.hours_since(i.observed.from).clamp(0.0, MOST_HOURS_SEEN);
         self.watched = tidy(self.watched + hours);
         self.open = tidy(self.open + hours * blocks::receivable(i));
@@ -106,9 +120,18 @@ impl Purse {
         ((self.open + unseen) / (self.watched + unseen)).clamp(LEAST_OPEN, 1.0)
     }
 
-    /// Msat a day that come in by other ways than forwards.
+    /// Msat a day that come in by other ways than forwards, as of the last count.
     pub(super) fn other_inflow(&self, capacity: f64) -> f64 {
-        if self.inflow_hours > 0.0 { 24.0 * capacity * self.other / self.inflow_hours } else { 0.0 }
+        per_day(capacity, self.other, self.inflow_hours)
+    }
+
+    /// The same as of the last look. The first count comes after most of a day, and until then what comes in would seem to be nothing.
+    pub(super) fn other_inflow_by_now(&self, capacity: f64) -> f64 {
+        let both = self.counted.zip(self.seen).filter(|(c, seen)| c.capacity == seen.capacity && c.at < seen.at);
+        let (came, hours) = both.map_or((0.0, 0.0), |(counted, seen)| {
+            (seen.share - counted.share + self.out - self.came - self.moved, seen.at.hours_since(counted.at))
+        });
+        per_day(capacity, self.other + came, self.inflow_hours + hours)
     }
 
     /// Shares of the capacity that forwards have brought and taken lately.
@@ -125,7 +148,7 @@ impl Purse {
 
     /// Counts the balance at the end of a pair. Says whether the channel is plainly not running out.
     pub(super) fn count(&mut self, i: &FeeInputs) -> bool {
-        let now = Counted { at: i.now, share: tidy(i.local_share()), capacity: i.capacity() };
+        let now = Counted::of(i);
         let before = self.counted.replace(now);
         let (out, by_forwards) = (std::mem::take(&mut self.out), std::mem::take(&mut self.came));
         let moved = std::mem::take(&mut self.moved);

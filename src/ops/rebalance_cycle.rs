@@ -301,8 +301,9 @@ impl Ops {
                 reputations.get(&planned.peer).map(|r: &Reputation| Share::clamped(super::fee_cycle::success_score(r)));
             let wanted = wanted.get(&planned.peer);
             let other_per_day = wanted.map_or(0.0, |wanted| wanted.other);
-            let wanted_per_day = wanted.map(|wanted| wanted.out);
-            let worth = wanted.and_then(|wanted| Worth::new(wanted.worth.clone(), wanted.lasts));
+            let demand = wanted.and_then(|wanted| Some((wanted.demand.as_ref()?, wanted.lasts)));
+            let wanted_per_day = demand.map(|(demand, _)| demand.out);
+            let worth = demand.and_then(|(demand, lasts)| Worth::new(demand.worth.clone(), lasts));
             (planned.peer, PeerFacts { wanted_per_day, worth, other_per_day, reputation })
         };
         Ok(planned.iter().map(facts).collect())

@@ -28,7 +28,7 @@ pub use days::{DayReport, Simulation, run_days};
 pub use market::{Market, News, play_static};
 pub use network::{Network, Scenario};
 pub use node::SimNode;
-pub use play::{Run, play, play_fixed};
+pub use play::{Asked, Run, play, play_asked, play_fixed};
 pub use scenario::{Kind, Set};
 pub use sight::Sight;
 pub use tape::Tape;

@@ -9,6 +9,7 @@ use super::market::Market;
 use super::mempool::Mempool;
 use super::mover::Mover;
 use super::network::{Network, Scenario};
+use super::play::Asked;
 use super::tape::Tape;
 use crate::domain::{
     Booked, Chain, Channel, ChannelId, ChannelName, Estimate, FeePolicy, Feerate, Forward, Graph, GraphPeer, Identity,
@@ -22,6 +23,7 @@ pub struct SimNode {
     market: Mutex<Market>,
     mempool: Mutex<Mempool>,
     mover: Mutex<Option<Mover>>,
+    asked: Mutex<Vec<Asked>>,
     identity: Identity,
 }
 
@@ -36,7 +38,7 @@ impl SimNode {
         let identity = Identity { node: tape.network().us, network: "regtest".to_owned() };
         let mempool = Mempool::of(&tape.network().scenario);
         let market = Mutex::new(Market::new(tape).with_book());
-        SimNode { market, mempool: Mutex::new(mempool), mover: Mutex::default(), identity }
+        SimNode { market, mempool: Mutex::new(mempool), mover: Mutex::default(), asked: Mutex::default(), identity }
     }
 
     pub fn owner(&self) -> &Identity {
@@ -73,6 +75,11 @@ impl SimNode {
     /// Who moves liquidity, if anybody; locked after the market by those who need both.
     pub fn mover(&self) -> MutexGuard<'_, Option<Mover>> {
         self.mover.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Every price that was asked, in order.
+    pub fn asked(&self) -> Vec<Asked> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn moving<T>(&self, method: &str, ask: impl FnOnce(&mut Mover) -> T) -> Result<T, NodeError> {
@@ -192,6 +199,8 @@ impl Node for SimNode {
             htlc_max: order.htlc_max.map_or(old.htlc_max, |max| max.0.min(most)),
         };
         market.set_price(place, price, None);
+        let asked = Asked { at: market.now(), channel: place, price };
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(asked);
         let FeePolicy { base, ppm, htlc_min, htlc_max } = price.policy();
         Ok(FeeInForce { ppm, base, htlc_min, htlc_max })
     }

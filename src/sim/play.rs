@@ -34,6 +34,15 @@ pub struct Frame {
     pub earned: u64,
 }
 
+/// A price that was asked from a moment on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Asked {
+    pub at: Time,
+    /// Its place in the network.
+    pub channel: usize,
+    pub price: Price,
+}
+
 /// The film of one channel, a frame an hour.
 #[derive(Clone, Debug, Default)]
 pub struct Film {
@@ -77,6 +86,21 @@ pub fn play_on(mut market: Market, days: u32, rule: &mut dyn Rule, mut film: Opt
     }
     if let Some(film) = &mut film {
         film.roll(&mut market, end);
+    }
+    market.advance(end);
+    Run::of(&market, days, updates)
+}
+
+/// Plays with prices that somebody asked before on the same tape, at the same moments.
+pub fn play_asked(tape: &Arc<Tape>, days: u32, asked: &[Asked]) -> Run {
+    let mut market = Market::new(tape.clone());
+    market.set_all(Ppm(tape.network().scenario.start_ppm));
+    let end = Time(tape.start_of(days).0 - 1);
+    let mut updates = vec![0; market.channels.len()];
+    for one in asked.iter().take_while(|one| one.at < end) {
+        market.advance(one.at);
+        updates[one.channel] += u32::from(one.price != market.channels[one.channel].price);
+        market.set_price(one.channel, one.price, None);
     }
     market.advance(end);
     Run::of(&market, days, updates)

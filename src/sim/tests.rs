@@ -9,6 +9,7 @@ use crate::domain::ForwardIndex;
 use crate::domain::forward::TEMPORARY_CHANNEL_FAILURE;
 use crate::domain::{ForwardStatus, Msat, Ppm, Time};
 use crate::node::{FeeOrder, ForwardPage, Node};
+use crate::options::Layers;
 
 fn scenario(seed: u64, channels: u32) -> Scenario {
     Scenario { seed, channels, ..Scenario::default() }
@@ -272,4 +273,25 @@ fn held_slots_stop_a_channel_and_a_new_node_has_never_forwarded() {
     let virgin = tape_of("S9", 1);
     assert_eq!(virgin.network().seats.len(), 20);
     assert!(virgin.network().seats.iter().all(|seat| seat.local.0 == 0 || seat.local == seat.capacity));
+}
+
+/// What moves were worth is told apart from what else a fee would have done only if the same fees give the same market.
+#[tokio::test]
+async fn the_same_fees_at_the_same_moments_earn_the_same() {
+    let (days, start) = (6, Ppm(200));
+    for (name, moves) in [("M1", false), ("M3", true)] {
+        let tape = tape_of(name, days);
+        let simulation = match moves {
+            false => Simulation::on(tape.clone(), Layers::default()).await.unwrap(),
+            true => Simulation::moving(tape.clone(), Layers::default()).await.unwrap(),
+        };
+        simulation.node.set_all(start);
+        simulation.run_days(days, |_| ()).await.unwrap();
+        let (asked, again) = (simulation.node.asked(), play_asked(&tape, days, &simulation.node.asked()));
+        assert!(asked.len() > tape.network().seats.len(), "{name}: hardly any fee was changed");
+        let run = Run::of(&simulation.node.market(), days, again.updates.clone());
+        let moved = simulation.node.mover().as_ref().is_some_and(|mover| mover.spent() > Msat(0));
+        assert_eq!(again == run, !moved, "{name}: moves change what is earned, and nothing else does");
+        assert_eq!(moved, moves, "{name}");
+    }
 }

@@ -9,6 +9,8 @@ pub(crate) struct Outlook {
     pub(crate) ladder: Vec<(f64, f64)>,
     /// Msat a day that come in by other ways than forwards; negative: that leave.
     pub(crate) inflow: f64,
+    /// The same, with what was seen since the last count.
+    pub(crate) inflow_by_now: f64,
     /// Msat that forwards have brought and taken lately, and their share of all that came.
     pub(crate) brought: f64,
     pub(crate) left: f64,
@@ -42,6 +44,7 @@ pub(crate) fn outlook(i: &FeeInputs) -> Outlook {
     Outlook {
         ladder,
         inflow: purse.other_inflow(i.capacity()),
+        inflow_by_now: purse.other_inflow_by_now(i.capacity()),
         brought: brought * i.capacity(),
         left: left * i.capacity(),
         forwarded: purse.forwarded(i.local_share()),

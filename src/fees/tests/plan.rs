@@ -17,19 +17,43 @@ fn the_plan_is_part_of_the_answer() {
 /// Rebalancing asks what would be bought if there were balance for it.
 #[test]
 fn what_is_wanted_is_told_of_peers_that_were_watched() {
-    let wanted = |s: &Scene| {
-        let channels = s.channels.iter().collect();
-        let policy = Policy::controller();
-        let peers = [Planned { peer: peer(), channels, memory: s.memory.as_ref(), policy }];
-        super::super::wanted(&PlanInputs { now: s.now, peers: &peers, market: &s.market, tuning: &s.tuning })
-    };
-    assert_eq!(wanted(&scene(200)), [], "nobody was watched yet");
+    assert_eq!(wanted(&scene(200)).demand, None, "nobody was watched yet");
     let mut s = scene(200);
     // Half an hour each: an event every two hours, of 50,000 sat.
     s.observed.events = 0.25;
     let s = s.after(48 * 20);
-    let [(who, Wanted { out: msat, .. })] = wanted(&s)[..] else { panic!("{:?}", wanted(&s)) };
-    assert!(who == peer() && (3e8..1.2e9).contains(&msat), "{msat} msat a day, not about 12 x 50,000 sat");
+    let msat = wanted(&s).demand.unwrap().out;
+    assert!((3e8..1.2e9).contains(&msat), "{msat} msat a day, not about 12 x 50,000 sat");
+}
+
+/// Whoever buys balance for a channel must know from the first hours whether it fills by itself, even where no payer was watched yet.
+#[test]
+fn what_comes_in_by_other_ways_is_told_from_the_second_look_on() {
+    let capacity = scene(200).channels[0].capacity.as_f64();
+    // What the balance gained in the half hour after the first look, and what of it forwards and our own moves brought.
+    for (gained, by_forwards, moved) in
+        [(0.0, 0.0, 0.0), (0.02, 0.0, 0.0), (-0.02, 0.0, 0.0), (0.02, 0.02, 0.0), (0.02, 0.0, 0.02), (0.05, 0.02, 0.01)]
+    {
+        let mut s = scene(200);
+        assert_eq!(wanted(&s).other, 0.0);
+        s = s.next(&s.decide()).local(0.5 + gained);
+        s.observed.in_msat = by_forwards * capacity;
+        s.observed.moved_msat = moved * capacity;
+        s = s.next(&s.decide());
+        let Wanted { demand, other, .. } = wanted(&s);
+        let expected = 48.0 * (gained - by_forwards - moved) * capacity;
+        assert!(demand.is_none() && (other - expected).abs() < 1e-3 * capacity, "{gained}: {other}, not {expected}");
+    }
+}
+
+fn wanted(s: &Scene) -> Wanted {
+    let channels = s.channels.iter().collect();
+    let policy = Policy::controller();
+    let peers = [Planned { peer: peer(), channels, memory: s.memory.as_ref(), policy }];
+    let told = super::super::wanted(&PlanInputs { now: s.now, peers: &peers, market: &s.market, tuning: &s.tuning });
+    let [(who, wanted)] = &told[..] else { panic!("{told:?}") };
+    assert_eq!(*who, peer());
+    wanted.clone()
 }
 
 /// On a routing node nearly all comes by forwards: a peer is planned from its first day, and until something else is seen to refill it.
