@@ -117,7 +117,7 @@ pub struct Demand {
 pub fn wanted(i: &PlanInputs) -> Vec<(PeerId, Wanted)> {
     let of = |planned: &Planned| {
         let outlook = planned.outlook(i);
-        let demand = planned.demand(&outlook).filter(|_| outlook.watched >= LEAST_WATCHED_HOURS);
+        let demand = (outlook.watched >= LEAST_WATCHED_HOURS).then(|| planned.demand(&outlook)).flatten();
         (planned.peer, Wanted { demand, other: outlook.inflow_by_now, lasts: HORIZON_DAYS })
     };
     i.peers.iter().map(of).collect()

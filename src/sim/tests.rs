@@ -287,7 +287,8 @@ async fn the_same_fees_at_the_same_moments_earn_the_same() {
         };
         simulation.node.set_all(start);
         simulation.run_days(days, |_| ()).await.unwrap();
-        let (asked, again) = (simulation.node.asked(), play_asked(&tape, days, &simulation.node.asked()));
+        let asked = simulation.node.asked();
+        let again = play_asked(&tape, days, &asked);
         assert!(asked.len() > tape.network().seats.len(), "{name}: hardly any fee was changed");
         let run = Run::of(&simulation.node.market(), days, again.updates.clone());
         let moved = simulation.node.mover().as_ref().is_some_and(|mover| mover.spent() > Msat(0));
