@@ -129,7 +129,7 @@ impl Purse {
     pub(super) fn other_inflow_by_now(&self, capacity: f64) -> f64 {
         let both = self.counted.zip(self.seen).filter(|(c, seen)| c.capacity == seen.capacity && c.at < seen.at);
         let (came, hours) = both.map_or((0.0, 0.0), |(counted, seen)| {
-            (seen.share - counted.share + self.out - self.came - self.moved, seen.at.hours_since(counted.at))
+            (self.gained(&counted, seen.share) - self.came - self.moved, seen.at.hours_since(counted.at))
         });
         per_day(capacity, self.other + came, self.inflow_hours + hours)
     }
@@ -141,26 +141,32 @@ impl Purse {
 
     /// The share of what comes in that forwards bring, up to now; all of it as long as little came.
     pub(super) fn forwarded(&self, local_share: f64) -> f64 {
-        let came = self.counted.map_or(0.0, |counted| local_share - counted.share + self.out - self.moved);
+        let came = self.counted.map_or(0.0, |counted| self.gained(&counted, local_share) - self.moved);
         let (inflow, other) = (self.inflow + came.max(0.0), self.other + came - self.came);
         1.0 - (other / (inflow.max(0.0) + USUAL_FORWARDS)).clamp(0.0, 1.0)
+    }
+
+    /// Share of the capacity that has come in since then by any way: what there is more, and what has left by forwards.
+    fn gained(&self, since: &Counted, share: f64) -> f64 {
+        share - since.share + self.out
     }
 
     /// Counts the balance at the end of a pair. Says whether the channel is plainly not running out.
     pub(super) fn count(&mut self, i: &FeeInputs) -> bool {
         let now = Counted::of(i);
         let before = self.counted.replace(now);
+        let gained = before.map_or(0.0, |before| self.gained(&before, now.share));
         let (out, by_forwards) = (std::mem::take(&mut self.out), std::mem::take(&mut self.came));
         let moved = std::mem::take(&mut self.moved);
         self.ample = false;
         let Some(before) = before.filter(|b| b.capacity == now.capacity && b.at < now.at) else { return false };
         let hours = now.at.hours_since(before.at);
         let kept = 0.5_f64.powf(hours / 24.0 / INFLOW_HALF_LIFE_DAYS);
-        let came = (now.share - before.share + out - moved).max(0.0);
+        let came = (gained - moved).max(0.0);
         self.inflow = tidy(kept * self.inflow + came);
         self.brought = tidy(kept * self.brought + by_forwards);
         self.left = tidy(kept * self.left + out);
-        self.other = tidy(kept * self.other + now.share - before.share + out - by_forwards - moved);
+        self.other = tidy(kept * self.other + gained - by_forwards - moved);
         self.inflow_hours = tidy(kept * self.inflow_hours + hours);
         (self.watched, self.open) = (tidy(kept * self.watched), tidy(kept * self.open));
         (self.payments, self.msat) = (tidy(kept * self.payments), (kept * self.msat).round());

@@ -32,7 +32,7 @@ pub trait Books: Send + Sync {
 pub struct NoBooks;
 
 fn none<T>(method: &str) -> Result<T, NodeError> {
-    Err(NodeError::Unsupported { method: method.to_owned(), why: "this node keeps no books".to_owned() })
+    Err(NodeError::unsupported(method, "this node keeps no books"))
 }
 
 #[async_trait]

@@ -301,10 +301,8 @@ fn refusal(method: &str, error: RpcError) -> NodeError {
     let method = method.to_owned();
     let message = error.message;
     match error.code {
-        Some(UNKNOWN_METHOD) => NodeError::Unsupported { method, why: message },
-        Some(BAD_PARAMETERS) if message.starts_with("unknown parameter") => {
-            NodeError::Unsupported { method, why: message }
-        }
+        Some(UNKNOWN_METHOD) => NodeError::unsupported(method, message),
+        Some(BAD_PARAMETERS) if message.starts_with("unknown parameter") => NodeError::unsupported(method, message),
         Some(code) => NodeError::Refused { method, code: i64::from(code), message },
         // Without a code it is the library that speaks: the answer was no JSON-RPC, or there was none.
         None if message.starts_with("Invalid response") => NodeError::Garbled { method, why: message },

@@ -52,7 +52,7 @@ pub trait Node: Send + Sync {
     /// What the cheapest way from the one peer to the other takes that does not lead through us, so that so much arrives; `None`: the node
     /// knows of none. `Unsupported`: it does not look for ways.
     async fn way(&self, _from: PeerId, _to: PeerId, _arrives: Msat) -> Result<Option<Msat>, NodeError> {
-        Err(NodeError::Unsupported { method: "getroutes".to_owned(), why: "this node looks for no ways".to_owned() })
+        Err(NodeError::unsupported("getroutes", "this node looks for no ways"))
     }
 
     /// Height and price of the chain.
@@ -233,4 +233,10 @@ pub enum NodeError {
     /// Not asked: this group of methods is resting after a failure.
     #[error("{method}: not asked, because '{group}' calls rest for {retry_in_secs} s more after a failure")]
     Resting { method: String, group: &'static str, retry_in_secs: u64 },
+}
+
+impl NodeError {
+    pub fn unsupported(method: impl Into<String>, why: impl Into<String>) -> NodeError {
+        NodeError::Unsupported { method: method.into(), why: why.into() }
+    }
 }

@@ -52,7 +52,7 @@ impl Neighbours for Alone {
     }
 
     async fn clboss_unmanage(&self, _peer: PeerId, _tags: &BTreeSet<String>) -> Result<(), NodeError> {
-        Err(NodeError::Unsupported { method: "clboss-unmanage".to_owned(), why: "there is no CLBoss".to_owned() })
+        Err(NodeError::unsupported("clboss-unmanage", "there is no CLBoss"))
     }
 
     async fn tell_hive(&self, _news: &HiveNews) -> Result<bool, NodeError> {

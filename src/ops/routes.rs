@@ -100,13 +100,14 @@ impl Guessed for Result<Move, Refusal> {
 }
 
 fn guessed_move(made: &Move) -> Option<Pair> {
-    made.numbers.guessed.then_some((made.from, made.to))
+    made.numbers.basis.is_guess().then_some((made.from, made.to))
 }
 
 fn guessed_refusal(refusal: &Refusal, view: &NodeView) -> Option<Pair> {
-    let (Reason::TooDear { guessed: true, .. } | Reason::Profit { guessed: true, .. }) = refusal.why else {
+    let (Reason::TooDear { basis, .. } | Reason::Profit { basis, .. }) = refusal.why else { return None };
+    if !basis.is_guess() {
         return None;
-    };
+    }
     let id =
         |scid: Scid| view.channels.iter().find(|channel| channel.scid == Some(scid)).map(|channel| channel.channel_id);
     Some((id(refusal.with?)?, refusal.channel?))

@@ -73,7 +73,7 @@ fn judged<'s, 'a>(i: &RebalanceInputs<'a>, drain: &'s Side<'a>, fill: &'s Side<'
     let pair = Pair::new(i, drain, fill)?;
     // As if there were no budget: what a move is worth does not depend on it.
     let profit = pair.sized(i, crate::domain::Msat(u64::MAX))?.numbers.profit;
-    if pair.quote.guessed && !i.guesses {
+    if pair.quote.basis.is_guess() && !i.guesses {
         return Err(Reason::Unsearched { profit });
     }
     let peers = (&drain.candidate.channel.peer, &fill.candidate.channel.peer);

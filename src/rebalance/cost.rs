@@ -19,8 +19,6 @@ pub(super) struct Quote {
     /// At the reference amount and below.
     ppm: f64,
     pub(super) basis: Basis,
-    /// A guess has a part in it.
-    pub(super) guessed: bool,
 }
 
 impl Quote {
@@ -45,37 +43,37 @@ pub(super) fn quote(
     let guess = || {
         let theirs = to.theirs?;
         let base = theirs.base.as_f64() * 1e6 / REFERENCE;
-        Some(Quote { ppm: theirs.ppm.as_f64() + base + buffer.as_f64(), basis: Basis::PeerFee, guessed: true })
+        Some(Quote { ppm: theirs.ppm.as_f64() + base + buffer.as_f64(), basis: Basis::PeerFee })
     };
     let (mut quote, unknown) = match route {
         None => (guess(), Reason::CostUnknown),
         Some(Route::None) => (None, Reason::NoRoute),
         Some(Route::Costs { amount, fee }) => {
             let ppm = reference_rate(fee.as_f64(), amount.as_f64().max(1.0));
-            (Some(Quote { ppm, basis: Basis::Route, guessed: false }), Reason::CostUnknown)
+            (Some(Quote { ppm, basis: Basis::Route }), Reason::CostUnknown)
         }
     };
     let toward = |past: &&PastMove| past.to == to.peer;
     let pair = |past: &&PastMove| past.to == to.peer && past.from == from.peer;
-    quote = blended(past.iter().rev().filter(toward), quote, |moves| Basis::Peer { moves });
-    blended(past.iter().rev().filter(pair), quote, |moves| Basis::Pair { moves }).ok_or(unknown)
+    quote = blended(past.iter().rev().filter(toward), quote, |moves, guessed| Basis::Peer { moves, guessed });
+    blended(past.iter().rev().filter(pair), quote, |moves, guessed| Basis::Pair { moves, guessed }).ok_or(unknown)
 }
 
 /// The median of moves that came across, as far as there are enough of them.
 fn blended<'a>(
     newest_first: impl Iterator<Item = &'a PastMove>,
     below: Option<Quote>,
-    basis: impl FnOnce(usize) -> Basis,
+    basis: impl FnOnce(usize, bool) -> Basis,
 ) -> Option<Quote> {
     let came = newest_first.filter(|past| past.moved.0 > 0).take(NEWEST);
     let mut rates: Vec<f64> = came.map(|past| reference_rate(past.spent.as_f64(), past.moved.as_f64())).collect();
     let Some(median) = median(&mut rates) else { return below };
-    let basis = basis(rates.len());
-    let Some(below) = below.filter(|_| rates.len() < ENOUGH) else {
-        return Some(Quote { ppm: median, basis, guessed: false });
+    let moves = rates.len();
+    let Some(below) = below.filter(|_| moves < ENOUGH) else {
+        return Some(Quote { ppm: median, basis: basis(moves, false) });
     };
-    let share = rates.len() as f64 / ENOUGH as f64;
-    Some(Quote { ppm: share * median + (1.0 - share) * below.ppm, basis, guessed: below.guessed })
+    let share = moves as f64 / ENOUGH as f64;
+    Some(Quote { ppm: share * median + (1.0 - share) * below.ppm, basis: basis(moves, below.basis.is_guess()) })
 }
 
 fn median(values: &mut [f64]) -> Option<f64> {

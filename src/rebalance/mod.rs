@@ -155,8 +155,6 @@ pub struct Numbers {
     pub value: f64,
     pub cost: f64,
     pub basis: Basis,
-    /// What the last peer asks has a part in the cost, because nobody has looked for a route.
-    pub guessed: bool,
     /// chance x (value - cost).
     pub profit: f64,
     /// The difference of the two prices after the last part, ppm: nothing may cost more.
@@ -171,10 +169,10 @@ pub struct Numbers {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "from", rename_all = "snake_case")]
 pub enum Basis {
-    /// Own moves of the same pair of peers.
-    Pair { moves: usize },
+    /// Own moves of the same pair of peers. `guessed`: they are few, and what the last peer asks has a part in it as well.
+    Pair { moves: usize, guessed: bool },
     /// Own moves toward the same peer.
-    Peer { moves: usize },
+    Peer { moves: usize, guessed: bool },
     /// The node's own search for a route.
     Route,
     /// A guess: what the peer asks, and a buffer for the rest of the way.

@@ -139,8 +139,7 @@ impl<'s, 'a> Pair<'s, 'a> {
         if best.0 <= 0.0 {
             let least = (i.tuning.min_amount.as_f64() * 1000.0).min(most);
             let (difference, cost) = (self.difference(0.0), self.quote.rate(least));
-            let (basis, guessed) = (self.quote.basis, self.quote.guessed);
-            return Err(Reason::TooDear { difference, cost, basis, guessed });
+            return Err(Reason::TooDear { difference, cost, basis: self.quote.basis });
         }
         Ok(Size { msat: best.0, max: self.difference(best.0), strategic: false })
     }
@@ -196,7 +195,6 @@ impl<'s, 'a> Pair<'s, 'a> {
             value,
             cost,
             basis: self.quote.basis,
-            guessed: self.quote.guessed,
             profit: self.chance * (value - cost),
             difference: self.difference(msat),
             target: self.fill.local + self.fill.ramp.until(self.quote.rate(msat)),
@@ -222,8 +220,7 @@ impl<'s, 'a> Pair<'s, 'a> {
         let Numbers { profit, value, cost, strategic, .. } = made.numbers;
         let enough =
             if strategic { value - cost >= -i.tuning.hive_tolerance.as_f64() } else { profit > 0.0 && profit >= least };
-        let (basis, guessed) = (self.quote.basis, self.quote.guessed);
-        if enough { Ok(()) } else { Err(Reason::Profit { profit, least, basis, guessed }) }
+        if enough { Ok(()) } else { Err(Reason::Profit { profit, least, basis: self.quote.basis }) }
     }
 }
 
@@ -246,8 +243,17 @@ impl Basis {
     /// Own moves that it rests on.
     pub fn moves(self) -> usize {
         match self {
-            Basis::Pair { moves } | Basis::Peer { moves } => moves,
+            Basis::Pair { moves, .. } | Basis::Peer { moves, .. } => moves,
             Basis::Route | Basis::PeerFee => 0,
+        }
+    }
+
+    /// What the last peer asks has a part in it, because nobody has looked for a route.
+    pub fn is_guess(self) -> bool {
+        match self {
+            Basis::Pair { guessed, .. } | Basis::Peer { guessed, .. } => guessed,
+            Basis::Route => false,
+            Basis::PeerFee => true,
         }
     }
 }

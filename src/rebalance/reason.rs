@@ -68,7 +68,6 @@ pub enum Reason {
         difference: f64,
         cost: f64,
         basis: Basis,
-        guessed: bool,
     },
     TooSmall {
         sat: Sat,
@@ -78,7 +77,6 @@ pub enum Reason {
         profit: f64,
         least: f64,
         basis: Basis,
-        guessed: bool,
     },
     Kelly {
         chance: f64,
@@ -132,8 +130,8 @@ fn sat(msat: f64) -> String {
 impl fmt::Display for Basis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Basis::Pair { moves } => write!(f, "after {moves} own moves of this pair"),
-            Basis::Peer { moves } => write!(f, "after {moves} own moves toward this peer"),
+            Basis::Pair { moves, .. } => write!(f, "after {moves} own moves of this pair"),
+            Basis::Peer { moves, .. } => write!(f, "after {moves} own moves toward this peer"),
             Basis::Route => f.write_str("by the node's search for routes"),
             Basis::PeerFee => f.write_str("by the peer's fee and a buffer"),
         }

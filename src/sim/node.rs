@@ -85,8 +85,7 @@ impl SimNode {
     fn moving<T>(&self, method: &str, ask: impl FnOnce(&mut Mover) -> T) -> Result<T, NodeError> {
         let mut mover = self.mover();
         let here = mover.as_mut().filter(|mover| mover.is_present());
-        let gone = || NodeError::Unsupported { method: method.to_owned(), why: "Unknown command".to_owned() };
-        here.map(ask).ok_or_else(gone)
+        here.map(ask).ok_or_else(|| NodeError::unsupported(method, "Unknown command"))
     }
 
     /// Forgets finished forwards received before that time, as `autoclean` does.
@@ -160,10 +159,7 @@ impl Node for SimNode {
 
     async fn way(&self, from: PeerId, to: PeerId, arrives: Msat) -> Result<Option<Msat>, NodeError> {
         let market = self.market();
-        let nobody = || {
-            let why = "nobody moves liquidity in this market".to_owned();
-            NodeError::Unsupported { method: "getroutes".to_owned(), why }
-        };
+        let nobody = || NodeError::unsupported("getroutes", "nobody moves liquidity in this market");
         Ok(self.mover().as_ref().ok_or_else(nobody)?.searched(&market, (from, to), arrives))
     }
 

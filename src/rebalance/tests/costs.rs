@@ -17,11 +17,19 @@ fn own_moves_come_first_then_the_route_then_the_peers_fee() {
     // Two of five moves: two fifths of their median.
     let few = scene().route(2, 1, 300).past(2, Some(100), MoveFailure::Lost);
     let of_peer = 0.4 * 100.0 + 0.6 * 300.0;
-    near(cost(few), 0.4 * 100.0 + 0.6 * of_peer, Basis::Pair { moves: 2 });
-    near(cost(scene().route(2, 1, 300).past(5, Some(100), MoveFailure::Lost)), 100.0, Basis::Pair { moves: 5 });
+    near(cost(few), 0.4 * 100.0 + 0.6 * of_peer, Basis::Pair { moves: 2, guessed: false });
+    // Without a route the rest is a guess.
+    let of_peer = 0.4 * 100.0 + 0.6 * 150.0;
+    let guessed = cost(scene().past(2, Some(100), MoveFailure::Lost));
+    near(guessed, 0.4 * 100.0 + 0.6 * of_peer, Basis::Pair { moves: 2, guessed: true });
+    near(
+        cost(scene().route(2, 1, 300).past(5, Some(100), MoveFailure::Lost)),
+        100.0,
+        Basis::Pair { moves: 5, guessed: false },
+    );
     let mut other = scene().past(6, Some(120), MoveFailure::Lost);
     other.past.iter_mut().for_each(|past| past.from = peer(9));
-    near(cost(other), 120.0, Basis::Peer { moves: 6 });
+    near(cost(other), 120.0, Basis::Peer { moves: 6, guessed: false });
 }
 
 #[test]
@@ -49,7 +57,7 @@ fn a_guess_is_no_ground_for_a_move_where_the_node_looks_for_routes() {
     assert_eq!(scene().past(5, Some(100), MoveFailure::Lost).plan().moves.len(), 1);
     // What has come across before may again, whatever the search finds.
     let found_none = scene().past(2, Some(100), MoveFailure::Lost).searched(2, 1, Route::None);
-    assert_eq!(found_none.only().numbers.basis, Basis::Pair { moves: 2 });
+    assert_eq!(found_none.only().numbers.basis, Basis::Pair { moves: 2, guessed: false });
 }
 
 #[test]
@@ -58,7 +66,7 @@ fn whoever_insists_may_try_where_no_route_was_found() {
     let order = |force: bool| Wanted { from: scid(2), to: scid(1), amount: Sat(100_000), max_fee: None, force };
     let by_hand = |force: bool| scene.with(|i| by_hand(i, &order(force)));
     assert_eq!(by_hand(false).unwrap_err().why, Reason::NoRoute);
-    assert!(by_hand(true).unwrap().numbers.guessed);
+    assert!(by_hand(true).unwrap().numbers.basis.is_guess());
 }
 
 #[test]
