@@ -100,6 +100,8 @@ pub struct Wanted {
     pub demand: Option<Demand>,
     /// Comes in by other ways than forwards and our own moves; negative: leaves.
     pub other: f64,
+    /// Days for which that was watched, older ones counting less.
+    pub other_days: f64,
     /// Days over which a plan makes a balance last.
     pub lasts: f64,
 }
@@ -118,7 +120,8 @@ pub fn wanted(i: &PlanInputs) -> Vec<(PeerId, Wanted)> {
     let of = |planned: &Planned| {
         let outlook = planned.outlook(i);
         let demand = (outlook.watched >= LEAST_WATCHED_HOURS).then(|| planned.demand(&outlook)).flatten();
-        (planned.peer, Wanted { demand, other: outlook.inflow_by_now, lasts: HORIZON_DAYS })
+        let (other, other_days) = outlook.inflow_by_now;
+        (planned.peer, Wanted { demand, other, other_days, lasts: HORIZON_DAYS })
     };
     i.peers.iter().map(of).collect()
 }
@@ -223,7 +226,7 @@ mod tests {
         Outlook {
             ladder: vec![(100.0, 1e9), (200.0, 5e8)],
             inflow: 0.0,
-            inflow_by_now: 0.0,
+            inflow_by_now: (0.0, 0.0),
             brought,
             left: brought,
             forwarded: 1.0,

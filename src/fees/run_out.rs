@@ -125,13 +125,15 @@ impl Purse {
         per_day(capacity, self.other, self.inflow_hours)
     }
 
-    /// The same as of the last look. The first count comes after most of a day, and until then what comes in would seem to be nothing.
-    pub(super) fn other_inflow_by_now(&self, capacity: f64) -> f64 {
+    /// The same as of the last look, and the days that it was watched for. The first count comes after most of a day, and until then
+    /// what comes in would seem to be nothing.
+    pub(super) fn other_inflow_by_now(&self, capacity: f64) -> (f64, f64) {
         let both = self.counted.zip(self.seen).filter(|(c, seen)| c.capacity == seen.capacity && c.at < seen.at);
         let (came, hours) = both.map_or((0.0, 0.0), |(counted, seen)| {
             (self.gained(&counted, seen.share) - self.came - self.moved, seen.at.hours_since(counted.at))
         });
-        per_day(capacity, self.other + came, self.inflow_hours + hours)
+        let hours = self.inflow_hours + hours;
+        (per_day(capacity, self.other + came, hours), hours / 24.0)
     }
 
     /// Shares of the capacity that forwards have brought and taken lately.

@@ -300,11 +300,11 @@ impl Ops {
             let reputation =
                 reputations.get(&planned.peer).map(|r: &Reputation| Share::clamped(super::fee_cycle::success_score(r)));
             let wanted = wanted.get(&planned.peer);
-            let other_per_day = wanted.map_or(0.0, |wanted| wanted.other);
+            let (other_per_day, other_days) = wanted.map_or((0.0, 0.0), |wanted| (wanted.other, wanted.other_days));
             let demand = wanted.and_then(|wanted| Some((wanted.demand.as_ref()?, wanted.lasts)));
             let wanted_per_day = demand.map(|(demand, _)| demand.out);
             let worth = demand.and_then(|(demand, lasts)| Worth::new(demand.worth.clone(), lasts));
-            (planned.peer, PeerFacts { wanted_per_day, worth, other_per_day, reputation })
+            (planned.peer, PeerFacts { wanted_per_day, worth, other_per_day, other_days, reputation })
         };
         Ok(planned.iter().map(facts).collect())
     }

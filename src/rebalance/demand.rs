@@ -51,6 +51,11 @@ impl Sizes {
     pub(super) fn mean(&self) -> f64 {
         self.one
     }
+
+    /// The payment in which the average millisatoshi comes: what a rate of volume that was counted for a day varies by, over its mean.
+    pub(super) fn lump(&self) -> f64 {
+        self.two / self.one
+    }
 }
 
 impl Need {

@@ -79,6 +79,8 @@ pub struct PeerFacts {
     pub worth: Option<Worth>,
     /// Msat a day that come in by other ways than forwards and moves; negative: that leave.
     pub other_per_day: f64,
+    /// Days for which that was watched.
+    pub other_days: f64,
     /// How often payments that it brought got through; `None`: it is not to be weighed.
     pub reputation: Option<Share>,
 }

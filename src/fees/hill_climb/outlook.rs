@@ -9,8 +9,8 @@ pub(crate) struct Outlook {
     pub(crate) ladder: Vec<(f64, f64)>,
     /// Msat a day that come in by other ways than forwards; negative: that leave.
     pub(crate) inflow: f64,
-    /// The same, with what was seen since the last count.
-    pub(crate) inflow_by_now: f64,
+    /// The same, with what was seen since the last count, and the days that it rests on.
+    pub(crate) inflow_by_now: (f64, f64),
     /// Msat that forwards have brought and taken lately, and their share of all that came.
     pub(crate) brought: f64,
     pub(crate) left: f64,

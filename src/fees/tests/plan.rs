@@ -40,7 +40,8 @@ fn what_comes_in_by_other_ways_is_told_from_the_second_look_on() {
         s.observed.in_msat = by_forwards * capacity;
         s.observed.moved_msat = moved * capacity;
         s = s.next(&s.decide());
-        let Wanted { demand, other, .. } = wanted(&s);
+        let Wanted { demand, other, other_days, .. } = wanted(&s);
+        assert!((other_days - 0.5 / 24.0).abs() < 1e-9, "{other_days}");
         let expected = 48.0 * (gained - by_forwards - moved) * capacity;
         assert!(demand.is_none() && (other - expected).abs() < 1e-3 * capacity, "{gained}: {other}, not {expected}");
     }

@@ -112,6 +112,26 @@ fn a_channel_of_known_payers_is_filled_to_where_more_would_only_be_sold_for_less
 }
 
 #[test]
+fn what_comes_in_by_other_ways_counts_with_the_doubt_in_its_count() {
+    let table = [
+        // sat a day that come in by other ways, days for which they were counted, whether the channel is filled
+        (0.0, 0.0, true),
+        (30_000.0, 20.0, true),
+        (30_000.0, 0.2, false),
+        (-30_000.0, 0.2, true),
+        (200_000.0, 20.0, false),
+    ];
+    for (sat, other_days, filled) in table {
+        let mut scene = scene().route(2, 1, 150);
+        scene.flows[0] = Some(flow(0.0, 0.0));
+        let facts = PeerFacts { other_per_day: sat * 1000.0, other_days, ..wanted(800.0, 400_000.0) };
+        scene.peers.insert(peer(1), facts);
+        let plan = scene.plan();
+        assert_eq!(!plan.moves.is_empty(), filled, "{sat} a day, counted for {other_days} days:\n{plan}");
+    }
+}
+
+#[test]
 fn what_a_known_source_gives_up_is_what_it_would_have_sold() {
     let profit = |sat: f64| {
         let mut scene = scene();
