@@ -2,7 +2,7 @@
 
 use super::demand::{Need, Sizes};
 use super::worth::{Ramp, Worth};
-use super::{Busy, Candidate, Reason, RebalanceInputs, Refusal, Role, breaker};
+use super::{Busy, Candidate, PeerFacts, Reason, RebalanceInputs, Refusal, Role, breaker};
 use crate::domain::{Channel, RebalanceMode};
 
 /// Share of the capacity that stays with whoever has it: the channel reserve, fees, and room for payments in flight.
@@ -171,9 +171,10 @@ fn into(i: &RebalanceInputs, candidate: &Candidate) -> f64 {
 /// How much more than was counted may come in by other ways (msat a day): one standard deviation of what comes in payments of all sizes. A
 /// channel that fills itself looks empty now and then, and what is moved then was never missed.
 fn doubt(i: &RebalanceInputs, candidate: &Candidate) -> f64 {
-    let Some(facts) = i.peers.get(&candidate.channel.peer).filter(|facts| facts.other_days > 0.0) else { return 0.0 };
+    let counted = |facts: &&PeerFacts| facts.other_per_day > 0.0 && facts.other_days > 0.0;
+    let Some(facts) = i.peers.get(&candidate.channel.peer).filter(counted) else { return 0.0 };
     let sizes = Sizes::new(i.amounts, candidate.channel.capacity.as_f64());
-    (facts.other_per_day.max(0.0) * sizes.lump() / facts.other_days).sqrt()
+    (facts.other_per_day * sizes.lump() / facts.other_days).sqrt()
 }
 
 /// Msat a day that are wanted out by the channels with the peer; `None`: nobody knows.
