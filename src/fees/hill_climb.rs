@@ -153,8 +153,12 @@ pub(super) fn stage(memory: &mut Memory, i: &FeeInputs, why: &mut Vec<Reason>) -
         climb.block.observe(&seen, i);
         if i.now >= climb.block.until && climb.block.is_known(i) {
             let before = climb.centre;
+            // A place that somebody else has left is tried first, before a plan is followed away from it.
+            let is_tried = !climb.is_held() || climb.block.sample(i.now).is_some();
             climb.turn(i, told);
-            climb.follow_plan(before, i);
+            if is_tried {
+                climb.follow_plan(before, i);
+            }
             climb.note_step(before, i.now);
         }
     }
@@ -356,9 +360,11 @@ impl Climb {
     }
 
     /// Was the fee asked where payers could be served, and has nobody ever paid it? As long as nobody was counted the plan expects most
-    /// of the few curves on which a dear fee would earn a fortune, and each step that it took up would have to be drifted back.
-    fn is_unpaid(&self) -> bool {
-        !self.recent.is_empty() && self.dry.rate == 0.0
+    /// of the few curves on which a dear fee would earn a fortune, and each step that it took up would have to be drifted back. Before the
+    /// first block is over, as after a policy, it could be asked if it can be now.
+    fn is_unpaid(&self, i: &FeeInputs) -> bool {
+        let was_asked = !self.recent.is_empty() || blocks::sendable(i) > 0.0;
+        was_asked && self.dry.rate == 0.0
     }
 
     /// A little down from where the fee is now, and never up again before somebody pays.
@@ -446,7 +452,7 @@ impl Climb {
         let Some(bid) = i.bid().filter(|_| matches!(self.step, Step::First | Step::Second { .. })) else { return };
         self.aim = Aim { bid: Some(bid), from: Some(before), ..self.aim };
         // Nor does a channel say anything by its emptiness that the peer has opened and that has sent nothing yet.
-        let up = if self.is_unpaid() || scarcity::is_virgin(i) { 0.0 } else { MOVE_BID };
+        let up = if self.is_unpaid(i) || scarcity::is_virgin(i) { 0.0 } else { MOVE_BID };
         let moved = (bid / before).ln().clamp(-MOVE_BID, up);
         self.centre = bounded(before * moved.exp(), i);
     }

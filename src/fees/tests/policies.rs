@@ -90,6 +90,28 @@ fn what_was_learned_waits_and_the_climb_goes_on_from_the_fee_that_it_finds() {
     }
 }
 
+/// A plan may think of quite another price. Its turn comes when the fee that was found has been tried; upward, when somebody has paid.
+#[test]
+fn a_plan_does_not_jump_from_the_fee_that_a_policy_has_left() {
+    let bid = Some(Bid { peer: peer(), mu: 0.0, cost: 0.0, fee: 2000.0, holds: true });
+    let mut paid = scene(200);
+    paid.observed.events = 3.0;
+    for (s, upward) in [(scene(200), false), (paid.after(150), true)] {
+        let s = Scene { bid, policy: ruled(Pricing::Exact, Some(200)), ..s }.after(3);
+        let mut back = Scene { policy: Policy::default(), updates: Updates::default(), ..s };
+        let first = back.decide();
+        let ratio = first.target.as_f64() / 200.0;
+        assert!((0.7..1.4).contains(&ratio), "the first try is beside what was found: {}", first.target);
+        let mut most = 0.0_f64;
+        for _ in 0..100 {
+            back.updates = Updates::default();
+            back = back.next(&back.decide());
+            most = most.max(back.channels[0].ours.ppm.as_f64());
+        }
+        assert_eq!(most > 300.0, upward, "{most}");
+    }
+}
+
 #[test]
 fn a_peer_that_was_never_priced_begins_as_a_new_one() {
     let mut s = scene(300);
