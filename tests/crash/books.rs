@@ -27,7 +27,11 @@ const LEFT_OUT: &[(&str, &[&str], &str)] = &[
         "when it was heard of, and by a notification or by the node's lists",
     ),
     ("rates", &["*"], "set at other times; compared with the node's own fees instead"),
-    ("days", &["at"], "the balances of a day are as of when they were last seen on it"),
+    (
+        "days",
+        &["*"],
+        "the balances of a day are as of when they were last seen on it, and a quick life may end on the next day",
+    ),
     ("memories", &["memory", "at"], "what was learned depends on when somebody looked"),
     ("learned", &["learned", "at"], "what was learned depends on when somebody looked"),
     ("decisions", &["*"], "decided at other times; closed channels keep theirs"),
