@@ -49,7 +49,7 @@ pub enum Task {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     pub moved: Sat,
-    /// Whole satoshis, the remainder dropped.
+    /// About so much: see [`Tally::doubt`].
     pub spent: Sat,
     pub successes: u64,
     pub failures: u64,
@@ -63,6 +63,17 @@ pub struct Booked {
     pub moved: Msat,
     pub spent: Msat,
     pub parts: u64,
+}
+
+impl Booked {
+    /// What has come since `before`. `None`: the books have less than they had, and nothing can be told from them.
+    pub fn since(&self, before: &Booked) -> Option<Booked> {
+        Some(Booked {
+            moved: self.moved.checked_sub(before.moved)?,
+            spent: self.spent.checked_sub(before.spent)?,
+            parts: self.parts.checked_sub(before.parts)?,
+        })
+    }
 }
 
 /// Payments to ourselves that came through, as the node's list of payments has them: whatever way they took.
@@ -86,18 +97,21 @@ pub enum MoveFailure {
     TimedOut,
     /// The rebalancer would not begin.
     Refused,
-    /// Nothing was heard of it any more.
+    /// Whether it was ever begun was never heard.
     Lost,
+    /// The rebalancer had taken the order and knows nothing of it any more: it was unloaded, and its tasks with it.
+    Dropped,
 }
 
 impl MoveFailure {
-    pub const ALL: [MoveFailure; 6] = [
+    pub const ALL: [MoveFailure; 7] = [
         MoveFailure::NoRoute,
         MoveFailure::TooDear,
         MoveFailure::Liquidity,
         MoveFailure::TimedOut,
         MoveFailure::Refused,
         MoveFailure::Lost,
+        MoveFailure::Dropped,
     ];
 
     pub fn name(self) -> &'static str {
@@ -108,6 +122,7 @@ impl MoveFailure {
             MoveFailure::TimedOut => "out of time",
             MoveFailure::Refused => "refused",
             MoveFailure::Lost => "lost",
+            MoveFailure::Dropped => "dropped when sling was unloaded",
         }
     }
 }
@@ -119,16 +134,38 @@ impl Task {
 }
 
 impl Job {
+    /// Is somebody at work there? Of a task that was over when it was told to stop, `Stopping` is said for ever; one that is not over ends
+    /// with the payment that is under way, and takes no other.
+    pub fn is_at_work(&self) -> bool {
+        self.tasks.iter().any(|task| *task != Task::Stopping && self.may_pay(task))
+    }
+
     /// May money still leave by it? What was ordered once starts by itself; a standing job that has not started waits for its owner.
     pub fn is_active(&self) -> bool {
-        self.tasks.iter().any(|task| task.is_at_work() || *task == Task::NotStarted && !self.standing)
+        self.tasks.iter().any(|task| self.may_pay(task))
+    }
+
+    fn may_pay(&self, task: &Task) -> bool {
+        task.is_at_work() || *task == Task::NotStarted && !self.standing
     }
 }
 
 impl Tally {
     /// Less than `before` in anything: the window has moved on, or all was forgotten.
     pub fn has_lost(&self, before: &Tally) -> bool {
-        self.moved < before.moved || self.spent < before.spent || self.successes < before.successes
+        let spent = Msat(self.spent.0.saturating_mul(1000).saturating_add(self.doubt(before).0));
+        self.moved < before.moved || spent.sat_floor() < before.spent || self.successes < before.successes
+    }
+
+    /// Nothing was ever tried.
+    pub fn is_empty(&self) -> bool {
+        self.successes == 0 && self.failures == 0
+    }
+
+    /// How far off the difference of what was spent may be, either way: it is told as a mean rate in whole ppm of all that came within the
+    /// window, times that, in whole satoshis. So what came before has a part in it as well.
+    pub fn doubt(&self, before: &Tally) -> Msat {
+        Msat(self.moved.0.saturating_add(before.moved.0).div_ceil(1_000).saturating_add(1_000))
     }
 
     /// What has come since `before`; a window that has moved on takes nothing away.

@@ -27,6 +27,7 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (3, "books", include_str!("migrations/0003_books.sql")),
     (4, "trials", include_str!("migrations/0004_trials.sql")),
     (5, "journal", include_str!("migrations/0005_journal.sql")),
+    (6, "moves", include_str!("migrations/0006_moves.sql")),
 ];
 
 const MAGIC: &[u8] = b"SQLite format 3\0";

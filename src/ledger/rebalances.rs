@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 
 use super::accounts::{self, BUDGET, RESERVED, SPENT};
 use super::{Ledger, Transfer, channel_id, channels, peer_id, signed, transfers, unsigned};
-use crate::domain::{ChannelId, MoveFailure, MoveOrder, Msat, PeerId, Ppm, Sat, Scid, Tally, Time};
+use crate::domain::{Booked, ChannelId, MoveFailure, MoveOrder, Msat, PeerId, Ppm, Sat, Scid, Tally, Time};
 
 /// A move as it is written down before it begins.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +26,8 @@ pub struct NewMove {
     pub summary: String,
     /// What the rebalancer has counted for the filled channel so far.
     pub before: Tally,
+    /// What the node's books had between the two channels so far; `None`: they were not asked, or there are none.
+    pub booked: Option<Booked>,
 }
 
 /// A move as it is now.
@@ -69,7 +71,7 @@ pub struct MoveSums {
 
 const COLUMNS: &str = "SELECT r.id, r.at, f.channel_id, t.channel_id, from_peer, to_peer, from_scid, to_scid, amount_sat, part_sat,
          keep_sat, max_ppm, reserved_msat, profit_msat, manual, summary, before_moved, before_spent, before_successes,
-         before_failures, state, stopping, ended_at, moved_msat, spent_msat, failure
+         before_failures, state, stopping, ended_at, moved_msat, spent_msat, failure, booked_moved, booked_spent, booked_parts
      FROM rebalances AS r CROSS JOIN channels AS f ON f.id = from_channel CROSS JOIN channels AS t ON t.id = to_channel";
 
 impl Ledger {
@@ -207,8 +209,9 @@ async fn insert(conn: &mut SqliteConnection, new: &NewMove, from: i64, to: i64) 
     let MoveOrder { amount, part, keep, max, .. } = new.order;
     let done = sqlx::query(
         "INSERT INTO rebalances (at, from_channel, to_channel, from_peer, to_peer, from_scid, to_scid, amount_sat, part_sat, keep_sat,
-             max_ppm, reserved_msat, profit_msat, manual, summary, before_moved, before_spent, before_successes, before_failures)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             max_ppm, reserved_msat, profit_msat, manual, summary, before_moved, before_spent, before_successes, before_failures,
+             booked_moved, booked_spent, booked_parts)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(new.at.0)
     .bind(from)
@@ -229,6 +232,9 @@ async fn insert(conn: &mut SqliteConnection, new: &NewMove, from: i64, to: i64) 
     .bind(signed(new.before.spent.0)?)
     .bind(signed(new.before.successes)?)
     .bind(signed(new.before.failures)?)
+    .bind(new.booked.map(|booked| signed(booked.moved.0)).transpose()?)
+    .bind(new.booked.map(|booked| signed(booked.spent.0)).transpose()?)
+    .bind(new.booked.map(|booked| signed(booked.parts)).transpose()?)
     .execute(conn)
     .await?;
     Ok(done.last_insert_rowid())
@@ -295,6 +301,7 @@ fn move_row(row: &SqliteRow) -> anyhow::Result<MoveRow> {
         manual: row.try_get(14)?,
         summary: row.try_get(15)?,
         before,
+        booked: booked(row)?,
     };
     let (moved, spent) = (Msat(number(23)?), Msat(number(24)?));
     let failure = failure(row.try_get(25)?)?;
@@ -306,6 +313,13 @@ fn move_row(row: &SqliteRow) -> anyhow::Result<MoveRow> {
         stopping: self::failure(row.try_get(21)?)?,
         ended,
     })
+}
+
+fn booked(row: &SqliteRow) -> anyhow::Result<Option<Booked>> {
+    let number = |column: usize| anyhow::Ok(row.try_get::<Option<i64>, _>(column)?.map(unsigned));
+    let all = (number(26)?, number(27)?, number(28)?);
+    let (Some(moved), Some(spent), Some(parts)) = all else { return Ok(None) };
+    Ok(Some(Booked { moved: Msat(moved), spent: Msat(spent), parts }))
 }
 
 fn state(code: i64) -> anyhow::Result<MoveState> {
@@ -326,6 +340,7 @@ fn code(failure: MoveFailure) -> i64 {
         MoveFailure::TimedOut => 3,
         MoveFailure::Refused => 4,
         MoveFailure::Lost => 5,
+        MoveFailure::Dropped => 6,
     }
 }
 

@@ -6,14 +6,16 @@ use anyhow::Context;
 
 use super::Ops;
 use crate::accounts::CostKind;
-use crate::domain::{Job, MoveFailure, Msat, Sat, Tally, Time};
-use crate::ledger::{Estimate, MoveEnd, MoveRow};
+use crate::domain::{Booked, Job, MoveFailure, Msat, Sat, Tally, Time};
+use crate::ledger::{Estimate, MoveEnd, MoveRow, MoveState};
 use crate::node::{NodeError, Rebalancer};
 use crate::options::Options;
 use crate::rebalance::life::{self, Next, Open, Outcome, Seen};
 
 /// How long a move that failed is asked about afterwards: something of it may have come through after all.
 const LATE_HOURS: f64 = 24.0;
+/// How long an order that was never heard of may still begin: as long as the node keeps a call.
+const UNHEARD_HOURS: f64 = 1.0;
 /// Differences that are shown.
 const DIFFERENCES_KEPT: usize = 20;
 
@@ -163,6 +165,7 @@ impl Ops {
             amount: order.amount,
             reserved: row.new.reserved,
             before: row.new.before.clone(),
+            begun: row.state != MoveState::Reserved,
             stopping: row.stopping,
         };
         let come = tally.since(&open.before);
@@ -185,7 +188,7 @@ impl Ops {
         if !whole && seen.pending == Some(true) {
             return Ok(Next::Wait);
         }
-        seen.booked = rebalancer.booked(row.new.from, row.new.to, row.new.at).await?;
+        seen.booked = booked(rebalancer, row).await?;
         // The list is long: it is asked where the others do not agree, or cannot.
         let agreed = seen.booked.is_some_and(|booked| booked.moved.sat_floor() == come.moved);
         if !agreed && (alone || seen.booked.is_some()) {
@@ -197,16 +200,17 @@ impl Ops {
         }
         let next = life::next(&open, &seen);
         if let (Next::Close(outcome), Some(_)) = (next, jobs) {
-            self.compare(row, &come, (&seen, outcome));
+            self.compare(row, &open, (&seen, outcome));
         }
         Ok(next)
     }
 
     /// Notes where the rebalancer says something else than what is settled.
-    fn compare(&self, row: &MoveRow, come: &Tally, (seen, outcome): (&Seen<'_>, Outcome)) {
-        if life::agree(come, outcome.moved, outcome.spent) {
+    fn compare(&self, row: &MoveRow, open: &Open, (seen, outcome): (&Seen<'_>, Outcome)) {
+        if life::agree(open, seen, &outcome) {
             return;
         }
+        let come = seen.tally.since(&open.before);
         let by = match (seen.booked, seen.paid) {
             (Some(_), _) => Witness::Books,
             (None, Some(paid)) if (paid.moved, paid.spent) == (outcome.moved, outcome.spent) => Witness::Payments,
@@ -241,14 +245,16 @@ impl Ops {
                 continue;
             }
             tracing::warn!("{}: given up; {} count as spent", name(&row), row.new.reserved);
-            let lost = Outcome { moved: Msat::ZERO, spent: row.new.reserved, failure: Some(MoveFailure::Lost) };
+            let failure = if row.state == MoveState::Reserved { MoveFailure::Lost } else { MoveFailure::Dropped };
+            let lost = Outcome { moved: Msat::ZERO, spent: row.new.reserved, failure: Some(failure) };
             self.close_move(&row, lost, now).await?;
         }
         Ok(())
     }
 
-    /// Stops what is at work for a channel without an open record, if the last word on it was that our move there was lost: then it was not.
-    /// What it has brought and cost is added to its record, as all that comes late. Whatever else is at work is somebody else's.
+    /// Stops what is at work for a channel without an open record, if the last word on it was that nobody ever heard whether our move there
+    /// was begun: then it was. What it has brought and cost is added to its record, as all that comes late. Whatever else is at work is
+    /// somebody else's, also where a move of ours had begun: sling forgets nothing, unless it is unloaded, and then its tasks are gone.
     pub(super) async fn stop_orphans(
         &self,
         rebalancer: &dyn Rebalancer,
@@ -256,7 +262,7 @@ impl Ops {
         now: Time,
     ) -> anyhow::Result<()> {
         let open = self.ledger.open_moves().await?;
-        let closed = self.ledger.closed_moves(now.plus_hours(-LATE_HOURS)).await?;
+        let closed = self.ledger.closed_moves(now.plus_hours(-UNHEARD_HOURS)).await?;
         for job in jobs.iter().filter(|job| !job.standing && job.is_active()) {
             let known = open.iter().any(|row| row.new.order.to == job.channel);
             let last = closed.iter().filter(|row| row.new.order.to == job.channel).max_by_key(|row| row.id);
@@ -296,9 +302,19 @@ async fn late(rebalancer: &dyn Rebalancer, row: &MoveRow, end: MoveEnd) -> Resul
     if moved <= end.moved.sat_floor() || moved > row.new.order.amount {
         return Ok(None);
     }
-    let booked = rebalancer.booked(row.new.from, row.new.to, row.new.at).await?;
+    let booked = booked(rebalancer, row).await?;
     let fits = |moved: Msat| moved > end.moved && moved.sat_floor() <= row.new.order.amount;
     Ok(booked.filter(|booked| fits(booked.moved)).map(|booked| (booked.moved, booked.spent)))
+}
+
+/// What the node's books have of the move: what they have now beyond what they had before. Only for an order of which that is not known, the
+/// time tells, and no clock that was set back.
+async fn booked(rebalancer: &dyn Rebalancer, row: &MoveRow) -> Result<Option<Booked>, NodeError> {
+    let (from, to) = (row.new.from, row.new.to);
+    match &row.new.booked {
+        Some(before) => Ok(rebalancer.booked(from, to, Time(0)).await?.and_then(|all| all.since(before))),
+        None => rebalancer.booked(from, to, row.new.at).await,
+    }
 }
 
 impl fmt::Display for MoveDifference {

@@ -116,10 +116,12 @@ impl Ops {
 
     /// One whole rebalance step.
     pub async fn rebalance_cycle(&self) -> anyhow::Result<Arc<RebalanceReport>> {
-        self.catch_up().await?;
+        // What is under way is watched also where the node cannot tell its forwards.
+        let caught_up = self.catch_up().await;
         let _turn = self.turn.lock().await;
         let (now, options) = (self.clock.now(), self.settings.now());
         let (presence, jobs) = self.attend(now, &options).await?;
+        caught_up?;
         let mut scene = self.moving_scene(now, options, jobs).await.context("looking at the node")?;
         let plan = self.look_first(&mut scene, rebalance::plan).await;
         let begun = self.begin_all(&plan.moves, &presence, &scene).await?;
@@ -157,7 +159,7 @@ impl Ops {
         let mut scene = self.moving_scene(now, options, jobs).await?;
         let to = self.scid_by_name(&scene.view, &order.to).await?;
         let made = match &order.pair {
-            None => self.look_first(&mut scene, |i| rebalance::best_for(i, to)).await,
+            None => self.look_first(&mut scene, |i| rebalance::best_for(i, to, order.max_fee)).await,
             Some((from, amount)) => {
                 let from = self.scid_by_name(&scene.view, from).await?;
                 let id = |scid| scene.view.channels.iter().find(|c| c.scid == Some(scid)).map(|c| c.channel_id);
@@ -353,8 +355,12 @@ impl Ops {
             return Ok(Begun::Refused(why.to_owned()));
         }
         // Without knowing what was counted before, nobody could tell what the move has brought.
-        let before = match rebalancer.tally(made.order.to).await {
-            Ok(before) => before,
+        let known = async {
+            let before = rebalancer.tally(made.order.to).await?;
+            Ok::<_, NodeError>((before, rebalancer.booked(made.from, made.to, Time(0)).await?))
+        };
+        let (before, booked) = match known.await {
+            Ok(known) => known,
             Err(error) => return Ok(Begun::Refused(error.to_string())),
         };
         let new = NewMove {
@@ -369,6 +375,7 @@ impl Ops {
             manual,
             summary: made.to_string(),
             before,
+            booked,
         };
         let since = now.plus_hours(-BUDGET_HOURS);
         let Some(id) = self.ledger.reserve_move(&new, scene.budget.limit, since).await? else {
@@ -443,7 +450,7 @@ impl Scene {
         if self.open.iter().any(|row| row.new.from == id || row.new.to == id) {
             return Some(Busy::Us);
         }
-        let theirs = |job: &&Job| Some(job.channel) == channel.scid && (job.standing || job.is_active());
+        let theirs = |job: &&Job| Some(job.channel) == channel.scid && (job.standing || job.is_at_work());
         self.jobs.iter().find(theirs).map(|_| Busy::Others)
     }
 }

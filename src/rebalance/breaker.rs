@@ -41,7 +41,7 @@ fn failed_in_a_row<'a>(past: impl DoubleEndedIterator<Item = &'a PastMove>) -> O
 fn first_wait_hours(kind: MoveFailure) -> f64 {
     match kind {
         // Balances on the way change with every payment.
-        MoveFailure::Liquidity | MoveFailure::Lost => 0.25,
+        MoveFailure::Liquidity | MoveFailure::Lost | MoveFailure::Dropped => 0.25,
         // Fees on the way change within hours.
         MoveFailure::TooDear | MoveFailure::TimedOut => 0.5,
         MoveFailure::Refused => 1.0,

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::offer::Pair;
 use super::sides::{self, Side};
 use super::{Candidate, Move, Reason, RebalanceInputs, Refusal, Role, Wanted, breaker};
-use crate::domain::{Channel, ChannelId, PeerId, Scid};
+use crate::domain::{Channel, ChannelId, Msat, PeerId, Sat, Scid};
 
 /// Sources that are kept for a channel, so that another one may serve if the best is taken.
 const SOURCES: usize = 5;
@@ -72,7 +72,7 @@ fn toward<'s, 'a>(
 fn judged<'s, 'a>(i: &RebalanceInputs<'a>, drain: &'s Side<'a>, fill: &'s Side<'a>) -> Result<Offer<'s, 'a>, Reason> {
     let pair = Pair::new(i, drain, fill)?;
     // As if there were no budget: what a move is worth does not depend on it.
-    let profit = pair.sized(i, crate::domain::Msat(u64::MAX))?.numbers.profit;
+    let profit = pair.sized(i, Msat(u64::MAX))?.numbers.profit;
     if pair.quote.basis.is_guess() && !i.guesses {
         return Err(Reason::Unsearched { profit });
     }
@@ -88,9 +88,14 @@ fn best_first(a: &Offer, b: &Offer) -> std::cmp::Ordering {
     b.profit.total_cmp(&a.profit).then_with(|| name(a).cmp(&name(b)))
 }
 
-/// The best offers that budget and slots allow.
-pub(super) fn accepted(i: &RebalanceInputs, offers: Vec<Offer>, refused: &mut Vec<Refusal>) -> Vec<Move> {
-    let (mut room, mut slots) = (i.budget.room, i.budget.slots);
+/// The best offers that slots and so much of the budget allow.
+pub(super) fn accepted(
+    i: &RebalanceInputs,
+    mut room: Msat,
+    offers: Vec<Offer>,
+    refused: &mut Vec<Refusal>,
+) -> Vec<Move> {
+    let mut slots = i.budget.slots;
     let mut taken: BTreeSet<PeerId> = BTreeSet::new();
     let mut moves: Vec<Move> = Vec::new();
     let mut without: BTreeMap<ChannelId, Refusal> = BTreeMap::new();
@@ -123,8 +128,8 @@ pub(super) fn accepted(i: &RebalanceInputs, offers: Vec<Offer>, refused: &mut Ve
     moves
 }
 
-/// The best move toward one channel.
-pub(super) fn best_for(i: &RebalanceInputs, to: Scid) -> Result<Move, Refusal> {
+/// The best move toward one channel, for so much at most.
+pub(super) fn best_for(i: &RebalanceInputs, to: Scid, max_fee: Option<Sat>) -> Result<Move, Refusal> {
     let named = |candidate: &&Candidate| candidate.channel.scid == Some(to);
     let unknown = || Refusal::unknown(to, Role::Fill);
     let candidate = i.channels.iter().find(named).ok_or_else(unknown)?;
@@ -133,7 +138,10 @@ pub(super) fn best_for(i: &RebalanceInputs, to: Scid) -> Result<Move, Refusal> {
     let drains = sides::drains(i, &mut Vec::new());
     let mut refused = Vec::new();
     let offers = offers(i, std::slice::from_ref(&fill), &drains, &mut refused);
-    accepted(i, offers, &mut refused).pop().ok_or_else(|| refused.pop().unwrap_or_else(unknown))
+    let most = max_fee.and_then(Msat::from_sat).unwrap_or(i.budget.room);
+    accepted(i, most.min(i.budget.room), offers, &mut refused)
+        .pop()
+        .ok_or_else(|| refused.pop().unwrap_or_else(unknown))
 }
 
 /// One move that an operator wants.

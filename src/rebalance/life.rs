@@ -11,6 +11,8 @@ pub struct Open {
     pub reserved: Msat,
     /// What the rebalancer had counted for the channel before.
     pub before: Tally,
+    /// The rebalancer has taken the order.
+    pub begun: bool,
     /// It has been told to stop.
     pub stopping: Option<MoveFailure>,
 }
@@ -115,30 +117,35 @@ fn settled(open: &Open, seen: &Seen, come: &Tally) -> Option<(Msat, Msat)> {
 }
 
 /// Without books. Of what the rebalancer says and what was paid the dearer is believed, because the money may be gone; what cannot be right
-/// counts as all that was reserved.
+/// counts as all that was reserved, and so does a list without any of the payments that the rebalancer has counted.
 fn told_only(open: &Open, seen: &Seen, (told, come): (Msat, &Tally)) -> (Msat, Msat) {
-    let possible =
-        come.moved <= open.amount && spent_at_least(come) <= open.reserved && !seen.tally.has_lost(&open.before);
+    let (least, most) = spent(seen, &open.before);
+    // It had taken the order, and knows of nothing at all any more.
+    let forgotten = open.begun && seen.job.is_none() && seen.paid.is_none() && seen.tally.is_empty();
+    let lost = forgotten || seen.tally.has_lost(&open.before);
+    let possible = come.moved <= open.amount && least <= open.reserved && !lost;
     let fits = |paid: &Paid| paid.moved.sat_floor() <= open.amount && paid.spent <= open.reserved;
     match seen.paid.filter(fits) {
-        Some(paid) if !possible || paid.moved >= told => (paid.moved, paid.spent),
-        // Each success may have lost up to a satoshi in the counting.
-        _ if possible => {
-            (told, Msat(spent_at_least(come).0.saturating_add(come.successes.saturating_mul(1000))).min(open.reserved))
-        }
+        Some(paid) if if possible { paid.moved >= told } else { paid.moved > Msat::ZERO } => (paid.moved, paid.spent),
+        _ if possible => (told, most.min(open.reserved)),
         _ => (told.min(Msat::from_sat(open.amount).unwrap_or(told)), open.reserved),
     }
 }
 
-fn spent_at_least(come: &Tally) -> Msat {
-    Msat::from_sat(come.spent).unwrap_or(Msat(u64::MAX))
+/// What was spent since then by the rebalancer's count, at least and at most.
+fn spent(seen: &Seen, before: &Tally) -> (Msat, Msat) {
+    let msat = |sat: Sat| Msat::from_sat(sat).unwrap_or(Msat(u64::MAX));
+    // Where nothing has come, the same was counted twice.
+    let doubt = if seen.tally.successes == before.successes { Msat::ZERO } else { seen.tally.doubt(before) };
+    let (now, then) = (msat(seen.tally.spent), msat(before.spent));
+    let more = |one: Msat| Msat(one.0.saturating_add(doubt.0));
+    (now.saturating_sub(more(then)), more(now).saturating_sub(then))
 }
 
-/// Does the rebalancer say of a move what the node says? It counts whole satoshis.
-pub fn agree(come: &Tally, moved: Msat, spent: Msat) -> bool {
-    let least = spent_at_least(come);
-    let most = Msat(least.0.saturating_add(come.successes.saturating_mul(1000)));
-    come.moved == moved.sat_floor() && (least..=most).contains(&spent)
+/// Does the rebalancer say of a move what the node says, as far as it can tell?
+pub fn agree(open: &Open, seen: &Seen, outcome: &Outcome) -> bool {
+    let (least, most) = spent(seen, &open.before);
+    seen.tally.since(&open.before).moved == outcome.moved.sat_floor() && (least..=most).contains(&outcome.spent)
 }
 
 fn failure(open: &Open, seen: &Seen, come: &Tally) -> MoveFailure {
@@ -146,5 +153,9 @@ fn failure(open: &Open, seen: &Seen, come: &Tally) -> MoveFailure {
     if come.failures > 0 && open.stopping.is_none_or(|why| why == MoveFailure::TimedOut) {
         return MoveFailure::Liquidity;
     }
-    open.stopping.unwrap_or(if tasks.is_empty() { MoveFailure::Lost } else { MoveFailure::NoRoute })
+    open.stopping.unwrap_or(match tasks.is_empty() {
+        true if open.begun => MoveFailure::Dropped,
+        true => MoveFailure::Lost,
+        false => MoveFailure::NoRoute,
+    })
 }

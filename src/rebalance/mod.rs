@@ -187,7 +187,7 @@ pub fn plan(i: &RebalanceInputs) -> Plan {
     let fills = sides::fills(i, &mut refused);
     let drains = sides::drains(i, &mut refused);
     let offers = choice::offers(i, &fills, &drains, &mut refused);
-    let moves = choice::accepted(i, offers, &mut refused);
+    let moves = choice::accepted(i, i.budget.room, offers, &mut refused);
     refused.sort_by_key(|refusal| (refusal.channel, refusal.role));
     Plan { moves, refused }
 }
@@ -197,9 +197,9 @@ pub fn by_hand(i: &RebalanceInputs, wanted: &Wanted) -> Result<Move, Refusal> {
     choice::by_hand(i, wanted)
 }
 
-/// The best move that fills that channel, whatever others would be better.
-pub fn best_for(i: &RebalanceInputs, to: Scid) -> Result<Move, Refusal> {
-    choice::best_for(i, to)
+/// The best move that fills that channel and costs no more than that, whatever others would be better.
+pub fn best_for(i: &RebalanceInputs, to: Scid, max_fee: Option<Sat>) -> Result<Move, Refusal> {
+    choice::best_for(i, to, max_fee)
 }
 
 /// What an operator asks for.

@@ -103,7 +103,10 @@ impl<'s, 'a> Pair<'s, 'a> {
         if msat > most {
             return Err(Reason::NoRoom { msat: most, least: amount });
         }
-        let own = self.difference(msat);
+        // The hive's need is the plan's exception, whoever speaks of it.
+        let strategic = msat <= self.fill.strategic;
+        let bearable = if strategic { (self.value(msat) + i.tuning.hive_tolerance.as_f64()) / msat * 1e6 } else { 0.0 };
+        let own = self.difference(msat).max(bearable);
         let expected = MARGIN * self.quote.rate(msat);
         let max = match max_fee {
             Some(fee) => fee.as_f64() * 1000.0 / msat.max(1.0) * 1e6,
@@ -111,7 +114,7 @@ impl<'s, 'a> Pair<'s, 'a> {
             None => own,
         };
         // Who names an amount knows why it is no larger.
-        let made = self.made(i, Size { msat, max, strategic: false }, Sat(1))?;
+        let made = self.made(i, Size { msat, max, strategic }, Sat(1))?;
         if !force {
             self.check_profit(i, &made)?;
         }

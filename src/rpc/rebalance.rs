@@ -19,7 +19,7 @@ pub(super) const COMMAND: Command = Command {
         ("to_channel", "The channel that is filled."),
         ("amount_sats", "How much, with both channels."),
         ("max_fee_sats", "What it may cost at most; as much as it is worth, if it is missing."),
-        ("force", "Do it although nothing is to be earned by it. The budget is not overruled."),
+        ("force", "With both channels: do it although nothing is to be earned by it. The budget is not overruled."),
     ],
     example: "revenue-rebalance 800000x12x1 800100x7x0 500000",
     answer: &[
@@ -42,6 +42,7 @@ pub(super) const COMMAND: Command = Command {
     refuses: &[
         "a channel that the node does not know, or that does not route",
         "two channels without an amount",
+        "`max_fee_sats` or `force` without a channel, and `force` with one channel only",
         "a move that is not worth its cost, without `force`; the reason is told with its numbers",
         "a move that the budget has no room for",
         "any move while sling is not there",
@@ -60,7 +61,14 @@ async fn run(ops: Arc<Ops>, args: Args) -> Answer {
 fn order(args: &Args) -> Result<Option<HandOrder>, RpcError> {
     let (max_fee, force) = (args.whole("max_fee_sats")?.map(Sat), args.flag("force")?);
     match (args.text("from_channel")?, args.text("to_channel")?, args.whole("amount_sats")?.map(Sat)) {
-        (None, None, None) => Ok(None),
+        (None, None, None) if max_fee.is_none() && !force => Ok(None),
+        (None, None, None) => Err(RpcError::caller(
+            "'max_fee_sats' and 'force' are for one move: name a channel; without any, the whole step runs within the budget",
+        )),
+        (Some(_), None, None) | (None, Some(_), None) if force => Err(RpcError::caller(
+            "'force' insists on a move that is named: give 'from_channel', 'to_channel' and 'amount_sats'; one channel alone is \
+             filled as is best, if that is worth its cost",
+        )),
         (Some(to), None, None) | (None, Some(to), None) => Ok(Some(HandOrder { to, pair: None, max_fee, force })),
         (Some(from), Some(to), Some(amount)) if amount > Sat(0) => {
             Ok(Some(HandOrder { to, pair: Some((from, amount)), max_fee, force }))
@@ -156,7 +164,16 @@ mod tests {
             force: true,
         };
         assert_eq!(read(json!(["1x2x3", "4x5x6", 70_000, 20, "true"])).unwrap(), Some(two));
-        for bad in [json!(["1x2x3", "4x5x6"]), json!(["1x2x3", "4x5x6", 0]), json!({"amount_sats": 5})] {
+        let capped = HandOrder { to: "1x2x3".into(), pair: None, max_fee: Some(Sat(9)), force: false };
+        assert_eq!(read(json!({"to_channel": "1x2x3", "max_fee_sats": 9})).unwrap(), Some(capped));
+        for bad in [
+            json!(["1x2x3", "4x5x6"]),
+            json!(["1x2x3", "4x5x6", 0]),
+            json!({"amount_sats": 5}),
+            json!({"max_fee_sats": 5}),
+            json!({"force": true}),
+            json!({"to_channel": "1x2x3", "force": true}),
+        ] {
             assert!(read(bad.clone()).is_err(), "{bad}");
         }
     }

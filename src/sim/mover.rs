@@ -212,10 +212,11 @@ impl Mover {
         Ok(())
     }
 
-    /// Ends the work of a channel; a part that is under way goes on.
+    /// Ends the work of a channel; a part that is under way goes on. Of what was over before it is said for ever that it is stopping.
     pub fn stop(&mut self, channel: Scid) -> u64 {
         let Some(work) = self.works.get_mut(&channel) else { return 0 };
-        (work.task, work.next) = (Task::Stopped, None);
+        let task = if work.is_active() { Task::Stopped } else { Task::Stopping };
+        (work.task, work.next) = (task, None);
         1
     }
 
@@ -228,13 +229,13 @@ impl Mover {
         self.works.iter().map(job).collect()
     }
 
-    /// In whole satoshis, of all time.
+    /// In whole satoshis, of all time. What was spent is told as sling does: a mean rate in whole ppm of all that came, times that.
     pub fn tally(&self, channel: Scid) -> Tally {
         let mine = || self.done.iter().filter(|part| part.to_scid == channel && part.number > self.forgotten);
         let came = || mine().filter(|part| part.came);
         let tally = Tally {
             moved: came().map(|part| part.amount).fold(Sat(0), |all, one| Sat(all.0 + one.0)),
-            spent: came().map(|part| part.fee).sum::<Msat>().sat_floor(),
+            spent: told_spent(came()),
             successes: came().count() as u64,
             failures: mine().filter(|part| !part.came).count() as u64,
             reasons: vec![],
@@ -411,6 +412,18 @@ impl Mover {
         let pair = (from * market.channels.len() + to) as u64;
         stream(self.seed, Stream::Ways, pair << 16 | purpose).random_range(0.0..1.0)
     }
+}
+
+/// Each part's rate is rounded up to whole ppm, and their mean down.
+fn told_spent<'a>(came: impl Iterator<Item = &'a Part>) -> Sat {
+    let (mut rates, mut msat) = (0_u128, 0_u128);
+    for part in came {
+        let amount = u128::from(part.amount.0) * 1000;
+        rates += (u128::from(part.fee.0) * 1_000_000).div_ceil(amount.max(1)) * amount;
+        msat += amount;
+    }
+    let mean = rates.checked_div(msat).unwrap_or(0);
+    Sat(u64::try_from(mean * msat / 1_000_000 / 1000).unwrap_or(u64::MAX))
 }
 
 impl Work {

@@ -29,6 +29,8 @@ pub(crate) struct Work {
     jobs: BTreeMap<Scid, Job>,
     tallies: HashMap<Scid, Tally>,
     booked: Booked,
+    /// When all of it was booked and paid, by the clock of then; `None`: just now.
+    at: Option<Time>,
     paid: Paid,
     no_list: bool,
     pub(crate) orders: Vec<MoveOrder>,
@@ -99,15 +101,17 @@ impl Rebalancer for Mover {
         Ok(())
     }
 
-    async fn booked(&self, _: ChannelId, _: ChannelId, _: Time) -> Result<Option<Booked>, NodeError> {
+    async fn booked(&self, _: ChannelId, _: ChannelId, since: Time) -> Result<Option<Booked>, NodeError> {
         let work = self.work();
-        Ok((!work.no_books).then_some(work.booked))
+        let recent = work.at.is_none_or(|at| at >= since);
+        Ok((!work.no_books).then(|| if recent { work.booked } else { Booked::default() }))
     }
 
-    async fn paid(&self, _: Sat, _: Time) -> Result<Paid, NodeError> {
+    async fn paid(&self, _: Sat, since: Time) -> Result<Paid, NodeError> {
         let work = self.work();
         match work.no_list {
             true => Err(NodeError::Unreachable { method: "listsendpays".into(), why: "15 s passed".into() }),
+            false if work.at.is_some_and(|at| at < since) => Ok(Paid::default()),
             false => Ok(work.paid),
         }
     }
@@ -271,15 +275,15 @@ async fn a_job_of_somebody_else_is_never_touched() {
     assert_eq!(work.jobs[&story.to], theirs);
 }
 
-/// sling was taken for gone, and was not.
+/// Nobody heard whether it was begun, nothing was seen of it, and then it was.
 #[tokio::test]
 async fn a_move_that_was_given_up_and_goes_on_is_stopped_and_paid_for() {
     let story = story(QUIET).await;
-    story.begun().await;
-    story.mover.work().gone = true;
+    story.mover.work().mute = true;
+    assert!(matches!(story.begun().await, Begun::Unheard(_)));
+    story.mover.work().jobs.clear();
     story.step().await;
     assert_eq!(story.last().await.ended.unwrap().failure, Some(MoveFailure::Lost));
-    story.mover.work().gone = false;
     story.mover.brings(1, 2_500, Task::Rebalancing);
     story.step().await;
     assert_eq!(story.mover.work().stopped, [story.to]);
@@ -290,6 +294,53 @@ async fn a_move_that_was_given_up_and_goes_on_is_stopped_and_paid_for() {
     story.mover.work().jobs.insert(story.from, theirs);
     story.step().await;
     assert_eq!(story.mover.work().stopped, [story.to]);
+}
+
+/// With sling its tasks are gone. What is at work afterwards is not ours, also where the last that was heard of a move of ours was nothing.
+#[tokio::test]
+async fn what_somebody_orders_where_a_move_of_ours_was_dropped_goes_on() {
+    let story = story(QUIET).await;
+    story.begun().await;
+    (story.mover.work().gone, story.mover.work().jobs) = (true, BTreeMap::new());
+    story.step().await;
+    assert_eq!(story.last().await.ended.unwrap().failure, Some(MoveFailure::Dropped));
+    story.mover.work().gone = false;
+    let theirs = Job { channel: story.to, tasks: vec![Task::Rebalancing], standing: false };
+    story.mover.work().jobs.insert(story.to, theirs);
+    for _ in 0..4 {
+        story.stage.wait(1.0);
+        story.step().await;
+    }
+    assert!(story.mover.work().stopped.is_empty());
+}
+
+/// The order was given at noon, and then it was eleven o'clock once more.
+#[tokio::test]
+async fn a_clock_that_is_set_back_hides_no_cost() {
+    let story = story(QUIET).await;
+    story.begun().await;
+    let ordered = story.last().await.new.at;
+    story.stage.clock.set(ordered.plus_hours(-1.0));
+    story.mover.brings(2, 39_301, Task::Balanced);
+    story.mover.work().at = Some(story.stage.clock_now());
+    for _ in 0..6 {
+        story.stage.wait(HALF_HOUR);
+        story.step().await;
+    }
+    let end = story.last().await.ended.unwrap();
+    assert_eq!((end.moved, end.spent), (Msat(100_000_000), Msat(78_602)));
+    assert_eq!(story.books().await, (Msat(78_602), Msat(0)));
+}
+
+#[tokio::test]
+async fn a_channel_where_all_was_over_before_it_was_stopped_is_filled_again() {
+    let story = story(QUIET).await;
+    let over = |tasks: Vec<Task>| Job { channel: story.to, tasks, standing: false };
+    let pending = over(vec![Task::Stopping, Task::Rebalancing]);
+    story.mover.work().jobs.insert(story.to, pending);
+    assert!(story.stage.ops.rebalance_by_hand(&story.order(300)).await.is_err(), "somebody is at work there");
+    story.mover.work().jobs.insert(story.to, over(vec![Task::Stopping]));
+    assert!(matches!(story.begun().await, Begun::Started(_)));
 }
 
 #[tokio::test]
@@ -313,7 +364,7 @@ async fn without_sling_there_is_a_plan_and_a_sentence() {
     let warnings = story.stage.ops.status().await.unwrap().warnings;
     assert!(warnings.iter().any(|warning| warning.contains("sling is not loaded")), "{warnings:?}");
     // The books of the node told what became of the move that was under way.
-    assert_eq!(story.last().await.ended.unwrap().failure, Some(MoveFailure::Lost));
+    assert_eq!(story.last().await.ended.unwrap().failure, Some(MoveFailure::Dropped));
     let by_hand = story.stage.ops.rebalance_by_hand(&story.order(300)).await.unwrap_err().to_string();
     assert!(by_hand.contains("sling is not loaded") || by_hand.contains("has failed"), "{by_hand}");
     story.mover.work().gone = false;
@@ -349,7 +400,7 @@ async fn where_the_node_keeps_no_books_its_list_of_payments_tells() {
     (story.mover.work().gone, story.mover.work().no_books) = (true, true);
     story.step().await;
     let end = story.last().await.ended.unwrap();
-    assert_eq!((end.moved, end.spent, end.failure), (Msat(50_000_000), Msat(2_500), Some(MoveFailure::Lost)));
+    assert_eq!((end.moved, end.spent, end.failure), (Msat(50_000_000), Msat(2_500), Some(MoveFailure::Dropped)));
     assert_eq!(story.books().await, (Msat(2_500), Msat(0)));
 }
 

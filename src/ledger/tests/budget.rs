@@ -43,6 +43,10 @@ enum Step {
     Wait {
         hours: u8,
     },
+    /// The clock is set back.
+    SetBack {
+        hours: u8,
+    },
     /// The rebalancer's statistics go wrong: forgotten, one more, one less, or all for nothing. Where the node keeps no books it does not lie:
     /// then it is all there is.
     Lie {
@@ -59,6 +63,8 @@ struct Work {
     pending: bool,
     rate: u32,
     tally: Tally,
+    /// Of all parts, the rate in whole ppm times the amount in msat.
+    rates: u64,
     spent_msat: u64,
     moved_msat: u64,
     parts: u64,
@@ -66,7 +72,9 @@ struct Work {
 
 struct World {
     ledger: Ledger,
+    /// What our clock says, and what it should say.
     now: Time,
+    real: Time,
     work: Vec<Work>,
     /// What left our pocket, and when.
     spent: Vec<(Time, u64)>,
@@ -76,6 +84,13 @@ struct World {
 }
 
 const PART: Sat = Sat(50_000);
+
+impl Work {
+    /// What sling says was spent: the mean rate in whole ppm of all that came, times that, in whole satoshis.
+    fn told(&self) -> u64 {
+        self.rates.checked_div(self.moved_msat).unwrap_or(0) * self.moved_msat / 1_000_000 / 1000
+    }
+}
 
 impl World {
     async fn step(&mut self, step: Step) {
@@ -92,7 +107,11 @@ impl World {
             Step::Again => self.again().await,
             Step::Lie { to, kind } if self.exact => self.lie(to, kind),
             Step::Lie { .. } => {}
-            Step::Wait { hours } => self.now = self.now.plus_secs(i64::from(hours) * 3600),
+            Step::Wait { hours } => {
+                self.now = self.now.plus_secs(i64::from(hours) * 3600);
+                self.real = self.real.plus_secs(i64::from(hours) * 3600);
+            }
+            Step::SetBack { hours } => self.now = self.now.plus_secs(-i64::from(hours) * 3600),
         }
     }
 
@@ -129,7 +148,7 @@ impl World {
     }
 
     fn land(&mut self, to: u32, comes: bool, rate_share: u32) {
-        let now = self.now;
+        let now = self.real;
         let work = &mut self.work[to as usize];
         if !std::mem::take(&mut work.pending) {
             return;
@@ -140,11 +159,13 @@ impl World {
         }
         let fee = PART.0 * 1000 * u64::from(work.rate) * u64::from(rate_share) / 100 / 1_000_000;
         work.left -= 1;
+        let told = work.told();
+        work.rates += (fee * 1_000_000).div_ceil(PART.0 * 1000) * PART.0 * 1000;
         work.spent_msat += fee;
         work.moved_msat += PART.0 * 1000;
         work.parts += 1;
         work.tally.moved.0 += PART.0;
-        work.tally.spent.0 += fee / 1000;
+        work.tally.spent.0 = (work.tally.spent.0 + work.told()).saturating_sub(told);
         work.tally.successes += 1;
         if work.left == 0 && !work.tasks.is_empty() {
             work.tasks = vec![Task::Balanced];
@@ -171,6 +192,7 @@ impl World {
         for row in self.ledger.open_moves().await.unwrap() {
             let to = (1..=TARGETS).position(|n| row.new.to == cid(n)).unwrap();
             let open = Open {
+                begun: true,
                 began: row.new.at,
                 amount: row.new.order.amount,
                 reserved: row.new.reserved,
@@ -241,7 +263,7 @@ impl World {
 
     /// What left our pocket in the last 24 hours.
     fn spent_of_the_day(&self) -> u64 {
-        let since = self.now.plus_secs(-DAY_SECS);
+        let since = self.real.plus_secs(-DAY_SECS);
         self.spent.iter().filter(|(at, _)| *at > since).map(|(_, msat)| msat).sum()
     }
 }
@@ -261,6 +283,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         }),
         any::<bool>().prop_map(|interrupted| Step::Watch { interrupted }),
         (0_u8..9).prop_map(|hours| Step::Wait { hours }),
+        (0_u8..3).prop_map(|hours| Step::SetBack { hours }),
         (0..TARGETS, 0_u8..5).prop_map(|(to, kind)| Step::Lie { to, kind }),
         Just(Step::Restart),
         Just(Step::Again),
@@ -274,7 +297,7 @@ async fn play(steps: Vec<Step>, exact: bool) {
     ledger.note_channels(NOON, &channels).await.unwrap();
     let n = TARGETS as usize;
     let (work, booked_before) = (vec![Work::default(); n], vec![(0, 0, 0); n]);
-    let mut world = World { ledger, now: NOON, work, spent: vec![], booked_before, exact };
+    let mut world = World { ledger, now: NOON, real: NOON, work, spent: vec![], booked_before, exact };
     for step in steps {
         world.step(step).await;
         assert!(world.spent_of_the_day() <= LIMIT.0 * 1000, "after {step:?}");
@@ -285,7 +308,8 @@ async fn play(steps: Vec<Step>, exact: bool) {
     for work in &mut world.work {
         (work.pending, work.tasks) = (false, vec![]);
     }
-    world.step(Step::Wait { hours: 1 }).await;
+    // A clock that was set back waits a while longer.
+    world.now = world.now.max(world.real).plus_secs(3600);
     world.step(Step::Watch { interrupted: false }).await;
     let sums = world.ledger.move_sums(Time(0)).await.unwrap();
     assert_eq!((sums.open, sums.reserved), (0, Msat(0)));

@@ -1,7 +1,7 @@
 //! The life of a move in the books: reserved, settled, released, each once.
 
 use super::*;
-use crate::domain::{MoveFailure, MoveOrder, Sat, Tally};
+use crate::domain::{Booked, MoveFailure, MoveOrder, Sat, Tally};
 
 pub(super) fn new(at: Time, to: u32, reserved: u64) -> NewMove {
     let order = MoveOrder {
@@ -24,6 +24,7 @@ pub(super) fn new(at: Time, to: u32, reserved: u64) -> NewMove {
         manual: true,
         summary: "by hand".into(),
         before: Tally { moved: Sat(1), spent: Sat(2), successes: 3, failures: 4, reasons: vec![] },
+        booked: Some(Booked { moved: Msat(5), spent: Msat(6), parts: 7 }),
     }
 }
 

@@ -81,8 +81,13 @@ fn toward_the_hive_a_little_may_be_lost() {
     let made = scene.only();
     assert!(made.numbers.strategic && made.numbers.value - made.numbers.cost >= -50_000.0, "{made}");
     assert!(made.reserved <= Msat(51_000), "no more is staked than may be lost: {made}");
+    // Whoever names both channels and the amount is judged alike.
+    let order = Wanted { from: scid(2), to: scid(1), amount: made.order.amount, max_fee: None, force: false };
+    let named = scene.with(|i| by_hand(i, &order)).unwrap();
+    assert_eq!((named.order, named.reserved), (made.order, made.reserved), "{named}");
     scene.tuning.hive_tolerance = Msat(1_000);
     assert!(scene.plan().moves.is_empty());
+    assert!(matches!(scene.with(|i| by_hand(i, &order)).unwrap_err().why, Reason::Profit { .. }));
     scene.channels[0] = Channel { ours: scene.channels[0].ours, ..channel(1, 0.6, 0) };
     scene.tuning.hive_tolerance = Msat(50_000);
     assert!(scene.plan().moves.is_empty(), "more than half full");

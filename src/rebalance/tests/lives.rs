@@ -6,7 +6,7 @@ use crate::domain::{Booked, Job, Paid, Tally, Task};
 
 fn open() -> Open {
     let before = Tally { moved: Sat(700_000), spent: Sat(14), successes: 7, failures: 2, reasons: vec![] };
-    Open { began: NOW, amount: Sat(150_000), reserved: Msat(300_153), before, stopping: None }
+    Open { began: NOW, amount: Sat(150_000), reserved: Msat(300_153), before, begun: true, stopping: None }
 }
 
 fn job(tasks: &[Task]) -> Job {
@@ -30,7 +30,7 @@ fn seen(job: Option<&Job>, tally: Tally) -> Seen<'_> {
 #[test]
 fn success_is_what_the_rebalancer_says() {
     let done = job(&[Task::Balanced]);
-    let outcome = Outcome { moved: Msat(150_000_000), spent: Msat(6_000), failure: None };
+    let outcome = Outcome { moved: Msat(150_000_000), spent: Msat(5_550), failure: None };
     assert_eq!(next(&open(), &seen(Some(&done), tally(150_000, 3, 3, 0))), Next::Close(outcome));
     let exact = Booked { moved: Msat(150_000_000), spent: Msat(3_012), parts: 3 };
     let booked = Seen { booked: Some(exact), ..seen(None, tally(150_000, 3, 3, 0)) };
@@ -62,12 +62,12 @@ fn without_books_the_dearer_is_believed_and_nonsense_is_all_that_was_reserved() 
     for (told, paid, moved, spent) in [
         // The list is exact.
         (tally(150_000, 3, 3, 0), paid(150_000, 3_012), 150_000_000, 3_012),
-        (tally(150_000, 3, 3, 0), None, 150_000_000, 6_000),
+        (tally(150_000, 3, 3, 0), None, 150_000_000, 5_550),
         // Fees that were overstated, and understated.
         (tally(150_000, 250, 3, 0), paid(150_000, 3_012), 150_000_000, 3_012),
         (tally(150_000, 0, 3, 0), paid(150_000, 3_012), 150_000_000, 3_012),
         // A success that was none, and one that was left out.
-        (tally(150_000, 3, 3, 0), paid(100_000, 2_008), 150_000_000, 6_000),
+        (tally(150_000, 3, 3, 0), paid(100_000, 2_008), 150_000_000, 5_550),
         (tally(100_000, 2, 2, 0), paid(150_000, 3_012), 150_000_000, 3_012),
         // More than was ordered, or reserved; less than nothing.
         (tally(200_000, 4, 4, 0), None, 150_000_000, whole.0),
@@ -76,6 +76,8 @@ fn without_books_the_dearer_is_believed_and_nonsense_is_all_that_was_reserved() 
         (nothing(), None, 0, whole.0),
         (nothing(), paid(100_000, 2_008), 100_000_000, 2_008),
         (nothing(), paid(100_000, 900_000), 0, whole.0),
+        // A list that was cleared tells nothing.
+        (nothing(), paid(0, 0), 0, whole.0),
     ] {
         let open = Open { stopping: Some(MoveFailure::TimedOut), ..open() };
         let seen = Seen { paid, ..seen(None, told.clone()) };
@@ -89,7 +91,7 @@ fn a_partial_success_pays_for_what_came() {
     let mut open = open();
     open.stopping = Some(MoveFailure::TooDear);
     let stopped = job(&[Task::Stopped]);
-    let partly = Outcome { moved: Msat(50_000_000), spent: Msat(2_000), failure: Some(MoveFailure::TooDear) };
+    let partly = Outcome { moved: Msat(50_000_000), spent: Msat(3_450), failure: Some(MoveFailure::TooDear) };
     assert_eq!(next(&open, &seen(Some(&stopped), tally(50_000, 1, 1, 0))), Next::Close(partly));
     let failed = Outcome { moved: Msat(0), spent: Msat(0), failure: Some(MoveFailure::TooDear) };
     assert_eq!(next(&open, &seen(None, tally(0, 0, 0, 0))), Next::Close(failed));
@@ -147,7 +149,10 @@ fn a_move_that_nobody_has_heard_of_is_lost() {
     let early = Seen { now: NOW.plus_secs(5), ..seen(None, tally(0, 0, 0, 0)) };
     assert_eq!(next(&open(), &early), Next::Wait);
     let lost = Outcome { moved: Msat(0), spent: Msat(0), failure: Some(MoveFailure::Lost) };
-    assert_eq!(next(&open(), &seen(None, tally(0, 0, 0, 0))), Next::Close(lost));
+    let unheard = Open { begun: false, ..open() };
+    assert_eq!(next(&unheard, &seen(None, tally(0, 0, 0, 0))), Next::Close(lost));
+    let dropped = Outcome { failure: Some(MoveFailure::Dropped), ..lost };
+    assert_eq!(next(&open(), &seen(None, tally(0, 0, 0, 0))), Next::Close(dropped), "it had been taken");
     let tried = Outcome { failure: Some(MoveFailure::Liquidity), ..lost };
     assert_eq!(next(&open(), &seen(None, tally(0, 0, 0, 3))), Next::Close(tried));
 }

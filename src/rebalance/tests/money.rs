@@ -104,9 +104,30 @@ fn the_best_come_first_and_each_peer_once() {
 #[test]
 fn a_channel_that_is_asked_for_need_not_be_the_best() {
     let scene = many();
-    let best = scene.with(|i| best_for(i, scid(3))).unwrap();
+    let best = scene.with(|i| best_for(i, scid(3), None)).unwrap();
     assert_eq!(best.to, ChannelId([3; 32]));
-    let refusal = scene.with(|i| best_for(i, scid(4))).unwrap_err();
+    let refusal = scene.with(|i| best_for(i, scid(4), None)).unwrap_err();
     assert!(matches!(refusal.why, Reason::NoRoom { .. }), "{refusal}");
-    assert_eq!(scene.with(|i| best_for(i, scid(99))).unwrap_err().why, Reason::Unknown);
+    assert_eq!(scene.with(|i| best_for(i, scid(99), None)).unwrap_err().why, Reason::Unknown);
+}
+
+#[test]
+fn the_best_move_costs_no_more_than_it_may() {
+    let scene = many();
+    let best = |max_fee| scene.with(|i| best_for(i, scid(3), max_fee));
+    let free = best(None).unwrap();
+    for sat in [5_000, 1_000, 200, 20] {
+        match best(Some(Sat(sat))) {
+            Ok(made) => {
+                println!("{sat}: {made}");
+                assert!(made.reserved <= Msat(sat * 1000), "{sat}: {made}");
+                assert!(made.reserved <= free.reserved && made.order.amount <= free.order.amount, "{sat}: {made}");
+            }
+            Err(refusal) => assert!(
+                sat < 1_000 && matches!(refusal.why, Reason::TooSmall { .. } | Reason::Profit { .. }),
+                "{refusal}"
+            ),
+        }
+    }
+    assert!(best(Some(Sat(1))).is_err());
 }
