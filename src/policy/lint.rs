@@ -8,7 +8,7 @@ use super::ini::{Document, Read};
 use super::matchers::MATCHERS;
 use super::rules::{DEFAULT, Notes, Rule, RuleFile};
 use super::words::{Kind, PARAMETERS, Parameter, STRATEGIES, Strategy};
-use super::{Reading, value};
+use super::{Reading, coherence, value};
 
 /// Notes all that the criteria have not noted themselves.
 pub(super) fn file(document: &Document, rules: &[Rule], reading: Reading, notes: &mut Notes) {
@@ -24,7 +24,10 @@ pub(super) fn file(document: &Document, rules: &[Rule], reading: Reading, notes:
             default(rule, notes);
         }
     }
-    unreachable(rules, notes);
+    let mut order: Vec<&Rule> = rules.iter().filter(|rule| rule.is_walked()).collect();
+    order.sort_by_key(|rule| (rule.name == DEFAULT, rule.priority()));
+    coherence::file(&order, reading, notes);
+    unreachable(&order, notes);
 }
 
 fn comments(document: &Document, notes: &mut Notes) {
@@ -123,9 +126,7 @@ fn default(rule: &Rule, notes: &mut Notes) {
 }
 
 /// Sections behind one that takes every channel.
-fn unreachable(rules: &[Rule], notes: &mut Notes) {
-    let mut order: Vec<&Rule> = rules.iter().filter(|rule| rule.is_walked()).collect();
-    order.sort_by_key(|rule| (rule.name == DEFAULT, rule.priority()));
+fn unreachable(order: &[&Rule], notes: &mut Notes) {
     let Some(last) = order.iter().position(|rule| rule.ends && rule.groups.is_empty()) else { return };
     for rule in &order[last + 1..] {
         let by = order[last];

@@ -5,6 +5,7 @@
 mod bounds;
 mod cascade;
 mod change;
+mod coherence;
 mod finding;
 mod ini;
 mod lint;

@@ -11,6 +11,8 @@ pub struct Strategy {
     pub origin: Origin,
     /// Keys that it reads itself.
     pub reads: &'static [&'static str],
+    /// Those of them without which it decides nothing.
+    pub(super) needs: &'static [&'static str],
     /// Does it heed what every strategy heeds that sets terms?
     pub sets_terms: bool,
     pub about: &'static str,
@@ -64,19 +66,22 @@ const FEES: &[&str] = &[
 
 pub const STRATEGIES: &[Strategy] = &[
     charge_lnd("static", FEES, "The fees as they are written; what is not written stays."),
-    charge_lnd(
-        "proportional",
-        &[
-            "base_fee_msat",
-            "min_fee_ppm",
-            "max_fee_ppm",
-            "sum_peer_chans",
-            "inbound_base_fee_msat",
-            "inbound_fee_ppm",
-            "inbound_level_ppm",
-        ],
-        "From `min_fee_ppm` where all is ours to `max_fee_ppm` where nothing is, in proportion.",
-    ),
+    Strategy {
+        needs: &["min_fee_ppm", "max_fee_ppm"],
+        ..charge_lnd(
+            "proportional",
+            &[
+                "base_fee_msat",
+                "min_fee_ppm",
+                "max_fee_ppm",
+                "sum_peer_chans",
+                "inbound_base_fee_msat",
+                "inbound_fee_ppm",
+                "inbound_level_ppm",
+            ],
+            "From `min_fee_ppm` where all is ours to `max_fee_ppm` where nothing is, in proportion.",
+        )
+    },
     charge_lnd("match_peer", FEES, "What the peer asks on its side, where nothing else is written."),
     charge_lnd(
         "cost",
@@ -108,7 +113,10 @@ pub const STRATEGIES: &[Strategy] = &[
     Strategy { sets_terms: false, ..charge_lnd("ignore", &[], "The channel is never touched.") },
     charge_lnd("ignore_fees", &[], "Fees stay; everything else is set."),
     Strategy { sets_terms: false, ..charge_lnd("disable", &[], "The channel takes no forwards out.") },
-    charge_lnd("use_config", &["config_file"], "Whatever another rule file says."),
+    Strategy {
+        needs: &["config_file"],
+        ..charge_lnd("use_config", &["config_file"], "Whatever another rule file says.")
+    },
     ours(
         "balance_based",
         FEES,
@@ -152,11 +160,11 @@ pub const STRATEGIES: &[Strategy] = &[
 ];
 
 const fn charge_lnd(name: &'static str, reads: &'static [&'static str], about: &'static str) -> Strategy {
-    Strategy { name, origin: Origin::ChargeLnd, reads, sets_terms: true, about }
+    Strategy { name, origin: Origin::ChargeLnd, reads, needs: &[], sets_terms: true, about }
 }
 
 const fn ours(name: &'static str, reads: &'static [&'static str], about: &'static str) -> Strategy {
-    Strategy { name, origin: Origin::Ours, reads, sets_terms: true, about }
+    Strategy { name, origin: Origin::Ours, reads, needs: &[], sets_terms: true, about }
 }
 
 const MOST: i64 = u32::MAX as i64;

@@ -36,6 +36,41 @@ fn bad_values_are_errors_where_they_stand() {
 }
 
 #[test]
+fn a_strategy_that_lacks_what_it_needs_is_an_error_of_the_file() {
+    let proportional = "strategy = proportional\nmin_fee_ppm = 5\n";
+    let lacks = |line: u32, section: &str| {
+        format!(
+            "r:{line}: error: [{section}] strategy is 'proportional', which needs max_fee_ppm: give it in this section, or in one before \
+             it that has no strategy"
+        )
+    };
+    one(&format!("[a]\n{proportional}"), &lacks(2, "a"));
+    one(
+        "[default]\nstrategy = use_config",
+        "r:2: error: [default] strategy is 'use_config', which needs config_file: give it in this section, or in one before it that \
+         has no strategy",
+    );
+    // What a section behind gives, or one that decides, comes too late.
+    let behind = format!("[a]\nchan.private = no\n{proportional}[b]\nmax_fee_ppm = 50\n[c]\nstrategy = ignore");
+    assert_eq!(findings(&behind), [lacks(3, "a")]);
+    let decides = format!("[a]\nchan.private = no\nstrategy = static\nmax_fee_ppm = 50\n[b]\n{proportional}");
+    assert_eq!(findings(&decides), [lacks(6, "b")]);
+    // A strategy that all inherit is missed in the section that lacks the key.
+    let inherited = "[DEFAULT]\nstrategy = proportional\nmin_fee_ppm = 5\n[a]\nchan.private = no\nmax_fee_ppm = 9\n[b]";
+    assert_eq!(findings(inherited), [lacks(7, "b")]);
+    for fine in [
+        format!("[a]\nmax_fee_ppm = 50\n[b]\n{proportional}"),
+        format!("[a]\nchan.private = no\nmax_fee_ppm = 50\n[b]\n{proportional}"),
+        format!("[default]\n{proportional}[a]\nmax_fee_ppm = 50"),
+        format!("[DEFAULT]\nmax_fee_ppm = 50\n[b]\n{proportional}"),
+        format!("[a]\nfinal = no\n{proportional}[b]\nmax_fee_ppm = 50"),
+        format!("[a]\nenabled = no\n{proportional}"),
+    ] {
+        assert_eq!(findings(&fine), Vec::<String>::new(), "{fine}");
+    }
+}
+
+#[test]
 fn commas_are_counted() {
     let (a, b) = (peer(1), peer(2));
     one(
