@@ -106,10 +106,50 @@ fn what_has_no_effect_is_named() {
         "[a]\nchan.private = no",
         "r:1: warning: [a] has neither a strategy nor defaults for the sections behind it: it has no effect",
     );
-    one(
-        "[a]\nchan.min_ratio = 0.9\nchan.max_ratio = 0.1\nstrategy = ignore",
-        "r:2: warning: [a] never matches: it asks for at least 0.9 and at most 0.1",
-    );
+}
+
+#[test]
+fn bounds_that_contradict_each_other_are_errors() {
+    let neither = |line: u32, (least, low, at): (&str, i64, u32), (most, high, there): (&str, i64, u32)| {
+        format!(
+            "r:{line}: error: [a] {least} is {low} in line {at}, and {most} is {high} in line {there}: nothing lies between them"
+        )
+    };
+    for (least, most) in [
+        ("min_fee_ppm", "max_fee_ppm"),
+        ("min_inbound_fee_ppm", "max_inbound_fee_ppm"),
+        ("min_htlc_msat", "max_htlc_msat"),
+    ] {
+        let text = format!("[a]\n{most} = 10\n{least} = 50\nstrategy = static\nfee_ppm = 20");
+        assert_eq!(findings(&text), [neither(3, (least, 50, 3), (most, 10, 2))]);
+        let text = format!("[all]\n{least} = 50\n[a]\nstrategy = dynamic\n{most} = 10");
+        assert_eq!(findings(&text), [neither(5, (least, 50, 2), (most, 10, 5))]);
+        let equal = format!("[a]\n{most} = 10\n{least} = 10\nstrategy = static\nfee_ppm = 20");
+        assert_eq!(findings(&equal), Vec::<String>::new());
+        let as_charge_lnd = "[a]\nstrategy = static\nmin_htlc_msat = 50\nmax_htlc_msat = 10";
+        let (_, found) = RuleFile::parse(as_charge_lnd, "r", Reading::ChargeLnd, &nowhere);
+        assert!(found.len() == 1 && !has_errors(&found), "{found:?}");
+    }
+    for fine in [
+        // A slope may fall.
+        "[a]\nstrategy = proportional\nmin_fee_ppm = 900\nmax_fee_ppm = 100",
+        // Another section's slope binds no fixed fee.
+        "[all]\nmin_fee_ppm = 900\n[a]\nstrategy = static\nfee_ppm = 5\nmax_fee_ppm = 100",
+        // Perhaps the first section gives nothing to the channels that come to the second.
+        "[some]\nchan.private = no\nmin_fee_ppm = 900\n[a]\nstrategy = dynamic\nmax_fee_ppm = 100",
+        // What stands nearer masks it.
+        "[all]\nmin_htlc_msat = 900\n[again]\nmin_htlc_msat = 5\n[a]\nstrategy = dynamic\nmax_htlc_msat = 100",
+    ] {
+        assert_eq!(findings(fine), Vec::<String>::new(), "{fine}");
+    }
+}
+
+#[test]
+fn criteria_that_contradict_each_other_are_errors() {
+    let text = "[a]\nchan.min_ratio = 0.9\nchan.max_ratio = 0.1\nstrategy = ignore";
+    one(text, "r:2: error: [a] chan.min_ratio is 0.9, and chan.max_ratio in line 3 is 0.1: the section never matches");
+    let (_, found) = RuleFile::parse(text, "r", Reading::ChargeLnd, &nowhere);
+    assert!(found.len() == 1 && !has_errors(&found), "{found:?}");
 }
 
 #[test]
