@@ -71,6 +71,43 @@ fn a_strategy_that_lacks_what_it_needs_is_an_error_of_the_file() {
 }
 
 #[test]
+fn what_nobody_means_is_told() {
+    for (key, value) in [("fee_ppm", "2_000_000"), ("min_fee_ppm", "4294967295"), ("max_fee_ppm", "100_001")] {
+        let number = value.replace('_', "");
+        one(
+            &format!("[a]\nstrategy = dynamic\n{key} = {value}"),
+            &format!(
+                "r:3: warning: [a] {key} is {number}: more than 100000 ppm, a tenth of what is forwarded, nobody pays"
+            ),
+        );
+    }
+    one(
+        "[a]\nstrategy = static\nbase_fee_msat = 2_000_000",
+        "r:3: warning: [a] base_fee_msat is 2000000: more than 1000000 msat, 1000 sat for each payment, nobody pays",
+    );
+    let of_share = |line: &str| findings(&format!("[a]\n{line}\nstrategy = ignore"));
+    let odd = |key: &str, value: &str, what: &str| {
+        vec![format!("r:2: warning: [a] {key} is {value}, and a share lies between 0 and 1: {what}")]
+    };
+    assert_eq!(
+        of_share("chan.max_ratio = 20"),
+        odd("chan.max_ratio", "20", "it holds for every channel; 20 % are written 0.2")
+    );
+    assert_eq!(
+        of_share("node.min_shared_ratio = 1.5"),
+        odd("node.min_shared_ratio", "1.5", "the section never matches; 1.5 % are written 0.015")
+    );
+    assert_eq!(of_share("chan.max_ratio = -1"), odd("chan.max_ratio", "-1", "the section never matches"));
+    assert_eq!(of_share("peer.fee_ratio.max = 20"), Vec::<String>::new(), "multiples are no shares");
+    for key in ["chan.min_ratio", "onchain.max_fee_rate"] {
+        let text = format!("[a]\n{key} = nan\nstrategy = ignore");
+        one(&text, &format!("r:2: error: [a] {key} is 'nan', which is no number: the section never matches"));
+        let (_, found) = RuleFile::parse(&text, "r", Reading::ChargeLnd, &nowhere);
+        assert!(found.len() == 1 && !has_errors(&found), "{found:?}");
+    }
+}
+
+#[test]
 fn commas_are_counted() {
     let (a, b) = (peer(1), peer(2));
     one(
