@@ -236,32 +236,21 @@ impl Reading {
                 let as_before = stamps.borrow().iter().all(|(path, stamp)| rule_text::stamp(path) == *stamp);
                 let how = (policy::Reading::Ours, Capabilities::CORE_LIGHTNING);
                 let (file, findings) = RuleFile::check(&text, &name, how, &read);
-                let is_whole = as_before && file.as_ref().is_some_and(|file| file.sections().next().is_some());
                 let mut findings = findings;
-                findings.extend((!is_whole && !has_errors(&findings)).then(|| unwritten(&name)));
+                if !as_before && !has_errors(&findings) {
+                    findings.push(Finding::of_whole(&name, "is being written".to_owned()));
+                }
                 let result = match file.filter(|_| !has_errors(&findings)) {
                     Some(file) => Ok((file, findings)),
                     None => Err(findings),
                 };
                 (text, result)
             }
-            Err(error) => (String::new(), Err(vec![unreadable(&name, &error)])),
+            Err(error) => (String::new(), Err(vec![Finding::of_whole(&name, format!("cannot be read: {error}"))])),
         };
         let kept = Kept { path: path.to_owned(), text, files: files.into_inner() };
         Reading { result, stamps: stamps.into_inner(), kept }
     }
-}
-
-fn unreadable(name: &str, error: &io::Error) -> Finding {
-    of_whole(name, format!("cannot be read: {error}"))
-}
-
-fn unwritten(name: &str) -> Finding {
-    of_whole(name, "has no section yet, or is being written".to_owned())
-}
-
-fn of_whole(name: &str, what: String) -> Finding {
-    Finding { severity: Severity::Error, file: name.to_owned(), line: 0, section: None, key: None, what, nearest: None }
 }
 
 fn configured(options: &Options) -> Option<PathBuf> {

@@ -108,6 +108,27 @@ fn what_nobody_means_is_told() {
 }
 
 #[test]
+fn a_text_without_a_section_is_no_rule_file_yet() {
+    for text in ["", "# nothing yet\n", "[DEFAULT]\nfee_ppm = 5\n"] {
+        assert_eq!(findings(text), ["r: error: has no section yet"], "{text}");
+        let (_, found) = RuleFile::parse(text, "r", Reading::ChargeLnd, &nowhere);
+        assert!(found.len() == 1 && !has_errors(&found), "charge-lnd leaves every channel alone: {found:?}");
+        let told = serde_json::to_value(&found[0]).unwrap();
+        assert_eq!(told["line"], serde_json::Value::Null, "{told}");
+    }
+    // Whoever switches every section off means it.
+    fine("[a]\nenabled = no\nstrategy = ignore");
+    // A file that another names may have nothing to say.
+    let inner = |_: &str| Ok("# nothing\n".to_owned());
+    let outer = "[a]\nstrategy = use_config\nconfig_file = inner.conf";
+    assert_eq!(RuleFile::parse(outer, "r", Reading::Ours, &inner).1, []);
+}
+
+fn fine(text: &str) {
+    assert_eq!(findings(text), Vec::<String>::new(), "{text}");
+}
+
+#[test]
 fn commas_are_counted() {
     let (a, b) = (peer(1), peer(2));
     one(
