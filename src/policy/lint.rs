@@ -66,8 +66,9 @@ fn key(rule: &Rule, read: &Read, (reading, referred): (Reading, &BTreeSet<String
         Err(what) => return notes.error(read, what, None),
     };
     match Parameter::find(&read.key).filter(|parameter| parameter.origin.known_to(reading)) {
-        Some(parameter) => match parameter.kind.fault(text) {
-            Some(what) => notes.error(read, &what, None),
+        Some(parameter) => match parameter.kind.fault(text, reading) {
+            Some((Severity::Error, what)) => notes.error(read, &what, None),
+            Some((Severity::Warning, what)) => notes.warning(read, &what),
             None => dear(read, text, notes),
         },
         // A name for a value that others refer to.

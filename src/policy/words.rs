@@ -1,7 +1,8 @@
 //! Every strategy, and every key that is a parameter: the tables that parser, lint and manual read.
 
+use super::finding::Severity;
 use super::matchers::Origin;
-use super::value;
+use super::{Reading, value};
 use crate::domain::Sat;
 
 /// One row of the table of strategies.
@@ -378,23 +379,32 @@ impl Parameter {
 
 impl Kind {
     /// What is wrong with a value, if anything.
-    pub(super) fn fault(self, text: &str) -> Option<String> {
+    pub(super) fn fault(self, text: &str, reading: Reading) -> Option<(Severity, String)> {
+        let strict = if reading == Reading::Ours { Severity::Error } else { Severity::Warning };
+        let error = |what: String| Some((Severity::Error, what));
         match self {
             Whole(least, most) => match value::int(text) {
-                Err(what) => Some(what),
-                Ok(number) if number < least => Some(format!("is {number}; the least is {least}")),
-                Ok(number) if number > most => Some(format!("is {number}; the most is {most}")),
+                Err(what) => error(what),
+                Ok(number) if number < least => Some((strict, format!("is {text}; the least is {least}"))),
+                Ok(number) if number > most => Some((strict, format!("is {text}; the most is {most}"))),
                 Ok(_) => None,
             },
             Real(least, most) => match value::float(text) {
-                Err(what) => Some(what),
+                Err(what) => error(what),
                 Ok(number) if (least..=most).contains(&number) => None,
-                Ok(number) if least == f64::MIN_POSITIVE => Some(format!("is {number}; it must be more than 0")),
-                Ok(number) if most == f64::MAX => Some(format!("is {number}; the least is {least}")),
-                Ok(number) => Some(format!("is {number}; it must be between {least} and {most}")),
+                // Nobody divides by it.
+                Ok(0.0) => error(format!("is {text}; it must be more than 0")),
+                Ok(number) if !number.is_finite() => error(format!("is {text}, with which nothing is computed")),
+                Ok(_) if least == f64::MIN_POSITIVE => Some((strict, format!("is {text}; it must be more than 0"))),
+                Ok(_) if most == f64::MAX => Some((strict, format!("is {text}; the least is {least}"))),
+                Ok(_) => Some((strict, format!("is {text}; it must be between {least} and {most}"))),
             },
-            Switch => value::switch(text).err(),
-            Text => text.is_empty().then(|| "is empty".to_owned()),
+            Switch if reading == Reading::ChargeLnd => {
+                let odd = !text.is_empty() && value::switch(text) != Ok(true);
+                odd.then(|| (strict, format!("is '{text}', and charge-lnd takes any word for yes")))
+            }
+            Switch => value::switch(text).err().and_then(error),
+            Text => text.is_empty().then(|| "is empty".to_owned()).and_then(error),
             Kind::Strategy => None,
         }
     }

@@ -129,6 +129,33 @@ fn fine(text: &str) {
 }
 
 #[test]
+fn what_charge_lnd_takes_is_told_to_its_letter_and_not_refused() {
+    let as_charge_lnd = |line: &str| {
+        let text = format!("[a]\nstrategy = static\n{line}");
+        said(&RuleFile::parse(&text, "r", Reading::ChargeLnd, &nowhere).1)
+    };
+    for (line, what) in [
+        ("fee_ppm = -5", "warning: [a] fee_ppm is -5; the least is 0"),
+        ("max_htlc_msat_ratio = 1.5", "warning: [a] max_htlc_msat_ratio is 1.5; it must be between 0 and 1"),
+        ("fee_ppm = 5.0", "error: [a] fee_ppm '5.0' is not a whole number"),
+    ] {
+        assert_eq!(as_charge_lnd(line), [format!("r:3: {what}")]);
+        let ours = findings(&format!("[a]\nstrategy = static\n{line}"));
+        assert_eq!(ours, [format!("r:3: {what}").replace("warning", "error")]);
+    }
+    let of = |strategy: &str, line: &str| {
+        let text = format!("[a]\nstrategy = {strategy}\nmin_fee_ppm = 1\nmax_fee_ppm = 2\n{line}");
+        let found = RuleFile::parse(&text, "r", Reading::ChargeLnd, &nowhere).1;
+        said(&found).into_iter().find(|what| what.starts_with("r:5"))
+    };
+    let any_word = "r:5: warning: [a] sum_peer_chans is 'false', and charge-lnd takes any word for yes";
+    assert_eq!(of("proportional", "sum_peer_chans = false").as_deref(), Some(any_word));
+    assert_eq!(of("proportional", "sum_peer_chans = yes"), None);
+    let divided = of("onchain_fee", "onchain_fee_btc = 0").unwrap();
+    assert!(divided.contains("error"), "charge-lnd stumbles over it: {divided}");
+}
+
+#[test]
 fn commas_are_counted() {
     let (a, b) = (peer(1), peer(2));
     one(
