@@ -64,7 +64,8 @@ pub(super) fn in_order(findings: &mut Vec<Finding>) {
 pub(super) fn nearest<'a>(word: &str, words: impl Iterator<Item = &'a str>) -> Option<String> {
     /// Of two words as different as this nobody meant the one by the other (Jaro-Winkler similarity).
     const ALIKE: f64 = 0.8;
-    let rated = words.map(|candidate| (strsim::jaro_winkler(word, candidate), candidate));
+    let word = word.to_lowercase();
+    let rated = words.map(|candidate| (strsim::jaro_winkler(&word, candidate), candidate));
     let best = rated.max_by(|a, b| a.0.total_cmp(&b.0));
     best.filter(|(alike, _)| *alike >= ALIKE).map(|(_, candidate)| candidate.to_owned())
 }

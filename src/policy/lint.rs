@@ -22,6 +22,7 @@ pub(super) fn file(document: &Document, rules: &[Rule], reading: Reading, notes:
         notes.section = Some(rule.name.clone());
         for read in &rule.reads {
             key(rule, read, (reading, &referred), notes);
+            swallowed(read, notes);
         }
         strategy(rule, reading, notes);
         if rule.name == DEFAULT {
@@ -74,6 +75,20 @@ fn key(rule: &Rule, read: &Read, (reading, referred): (Reading, &BTreeSet<String
         // A name for a value that others refer to.
         None if referred.contains(&read.key) => {}
         None => notes.error(read, "is no key", nearest(&read.key, words(reading))),
+    }
+}
+
+/// Keys that have become a part of the value above them.
+fn swallowed(read: &Read, notes: &mut Notes) {
+    for line in read.value.iter().flat_map(|value| value.split('\n').skip(1)) {
+        let key = line.split(['=', ':']).next().unwrap_or_default().trim().to_lowercase();
+        if line.contains(['=', ':']) && (Parameter::find(&key).is_some() || Matcher::find(&key).is_some()) {
+            let what = format!(
+                "goes on in the indented line '{line}', which is no key of its own: begin it where '{}' begins",
+                read.key
+            );
+            notes.warning(read, &what);
+        }
     }
 }
 

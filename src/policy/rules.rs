@@ -74,14 +74,16 @@ impl Notes<'_> {
         }
     }
 
+    /// A value of several lines is told in one.
     pub(super) fn note(&mut self, severity: Severity, line: u32, key: Option<&str>, what: &str) {
+        let what = what.split('\n').map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
         self.findings.push(Finding {
             severity,
             file: self.file.to_owned(),
             line: Some(line),
             section: self.section.clone(),
             key: key.map(str::to_owned),
-            what: what.to_owned(),
+            what,
             nearest: None,
         });
     }

@@ -156,6 +156,30 @@ fn what_charge_lnd_takes_is_told_to_its_letter_and_not_refused() {
 }
 
 #[test]
+fn an_indented_key_is_a_part_of_the_value_above_and_that_is_told() {
+    let text = "[a]\nstrategy = static\n   fee_ppm = 100\n   Chan.Private: no";
+    assert_eq!(
+        findings(text),
+        [
+            "r:2: error: [a] strategy is 'static fee_ppm = 100 Chan.Private: no', which is no strategy; did you mean 'static'?",
+            "r:2: warning: [a] strategy goes on in the indented line 'Chan.Private: no', which is no key of its own: begin it where \
+             'strategy' begins",
+            "r:2: warning: [a] strategy goes on in the indented line 'fee_ppm = 100', which is no key of its own: begin it where \
+             'strategy' begins",
+        ]
+    );
+    let list =
+        format!("[a]\nchan.id = file://none,\n  1x2x3\nnode.id = {},\n  {}\nstrategy = ignore", peer(1), peer(2));
+    assert!(findings(&list).iter().all(|what| !what.contains("indented")), "a list may go on");
+    one("[a]\nfee_ppm = 5\n  6", "r:2: error: [a] fee_ppm '5 6' is not a whole number");
+}
+
+#[test]
+fn capital_letters_are_no_other_word() {
+    one("[a]\nstrategy = STATIC", "r:2: error: [a] strategy is 'STATIC', which is no strategy; did you mean 'static'?");
+}
+
+#[test]
 fn commas_are_counted() {
     let (a, b) = (peer(1), peer(2));
     one(
