@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use cl_revenue_ops::domain::{Channel, Msat, PeerId, Ppm};
 use cl_revenue_ops::ops::Wish;
+use cl_revenue_ops::policy::Capabilities;
 use cl_revenue_ops::policy::peer::{Change, Strategy};
+use cl_revenue_ops::policy::report::Report;
 use tempfile::TempDir;
 
 use crate::stage::Stage;
@@ -39,6 +41,13 @@ impl File {
 async fn ruled(file: &File, channels: u32) -> Stage {
     let [(key, path)] = file.option();
     Stage::new(3, channels, &[(key, &path)]).await
+}
+
+/// What is told of the rules' word on a channel.
+async fn told(stage: &Stage, channel: &Channel) -> String {
+    let tested = stage.ops.test_channel(&channel.scid.unwrap().to_string()).await.unwrap();
+    let (resolution, facts) = tested.rules.unwrap();
+    Report { resolution: &resolution, facts: &facts, can: Capabilities::CORE_LIGHTNING }.to_string()
 }
 
 fn only(channel: &Channel, rest: &str) -> String {
@@ -156,8 +165,21 @@ async fn rules_that_ask_the_graph_leave_alone_whom_nobody_could_tell_of() {
     stage.tricks().no_graph = true;
     stage.hours(1.0).await;
     assert!(stage.fees().values().all(|fee| *fee == Ppm(200)), "not even [default]: {:?}", stage.fees());
+    let told = told(&stage, &stage.single().await).await;
+    assert!(
+        told.contains("the channel is left as it is: the rules ask for the peer's place in the public graph"),
+        "{told}"
+    );
+    assert!(told.contains("[hubs] line 1: no") && !told.contains("decides"), "{told}");
+    let warnings = stage.ops.status().await.unwrap().warnings.join("\n");
+    assert!(
+        warnings.contains("6 channels are left as they are by the rule file, which asks for the peer's place"),
+        "{warnings}"
+    );
     stage.tricks().no_graph = false;
     stage.hours(1.0).await;
+    let warnings = stage.ops.status().await.unwrap().warnings.join("\n");
+    assert!(!warnings.contains("left as they are"), "{warnings}");
     assert!(stage.fees().values().all(|fee| *fee == Ppm(321)), "{:?}", stage.fees());
     stage.tricks().no_graph = true;
     stage.market_fee(Ppm(50));
@@ -297,6 +319,9 @@ async fn back_after_a_mistake(rollback: &str) -> (Vec<usize>, Option<String>) {
     let fees = stage.fees();
     let Some((id, _)) = fees.iter().find(|(_, fee)| fee.0 == 200) else { return (back, None) };
     let tested = stage.ops.test_channel(&id.to_string()).await.unwrap();
+    let told = told(&stage, &tested.channel).await;
+    assert!(told.contains("200 instead of 20: 20 ppm instead of 200 ppm was taken back on"), "{told}");
+    assert!(told.contains("nothing changes") && !told.contains("to be changed"), "{told}");
     (back, tested.policy.trail.into_iter().find(|ruling| ruling.member == "rollback").map(|ruling| ruling.value))
 }
 
