@@ -50,6 +50,13 @@ fn rules_are_made_checked_and_tried_on() {
     let (_, said, _) = program(&["policy", "test-channel", &rules, "840001x2x0", "--snapshot", &node, "--json"]);
     let told: serde_json::Value = serde_json::from_str(&said).unwrap();
     assert_eq!((&told["section"], &told["update"]["terms"]["ppm"]), (&"drained".into(), &1500.into()));
+    for name in ["923590866843598848", "840001:2:0"] {
+        let (fine, again, why) = program(&["policy", "test-channel", &rules, name, "--snapshot", &node, "--json"]);
+        assert!(fine && again == said, "{again}{why}");
+    }
+    std::fs::write(&wrong, "# nothing yet\n").unwrap();
+    let (fine, said, _) = program(&["policy", "check", &wrong]);
+    assert!(!fine && said.contains("wrong.conf: error: has no section yet"), "{said}");
     let (fine, _, why) = program(&["policy", "test-channel", &rules, "1x2x3", "--snapshot", &node]);
     assert!(!fine && why.contains("the snapshot has no channel 1x2x3"), "{why}");
 }
