@@ -142,6 +142,26 @@ async fn a_file_that_was_never_right_leaves_every_channel_alone() {
 }
 
 #[tokio::test]
+async fn a_file_that_cannot_be_read_does_not_become_the_rule_file() {
+    let file = File::with("[all]\nstrategy = static\nfee_ppm = 321\n");
+    let stage = ruled(&file, 4).await;
+    stage.hours(1.0).await;
+    let folder = file.0.path().display().to_string();
+    for (path, why) in [("/typo.conf", "No such file"), (folder.as_str(), "it is no file"), ("5", "No such file")] {
+        let error = stage.ops.set_option("policy_file", path).await.unwrap_err().to_string();
+        let holds = format!("{} stays the rule file", file.path().display());
+        assert!(error.contains(why) && error.contains(&holds) && error.contains("'none'"), "{error}");
+    }
+    assert_eq!(stage.ops.rule_warnings().await.unwrap(), Vec::<String>::new());
+    let wrong = File::with("[all]\nstrategy = statik\n");
+    stage.ops.set_option("policy_file", &wrong.path().display().to_string()).await.unwrap();
+    let warnings = stage.ops.rule_warnings().await.unwrap().join("\n");
+    assert!(warnings.contains("did you mean 'static'? No channel is touched until they are mended"), "{warnings}");
+    stage.ops.set_option("policy_file", "none").await.unwrap();
+    assert_eq!(stage.ops.rule_warnings().await.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn the_peers_own_policy_is_stronger_than_the_file_and_keeps_what_it_does_not_speak_of() {
     let file = File::with("[all]\nstrategy = static\nfee_ppm = 321\nbase_fee_msat = 3\n");
     let stage = ruled(&file, 6).await;
