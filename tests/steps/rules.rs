@@ -10,7 +10,7 @@ use cl_revenue_ops::policy::peer::{Change, Strategy};
 use cl_revenue_ops::policy::report::Report;
 use tempfile::TempDir;
 
-use crate::stage::Stage;
+use crate::stage::{Answer, Stage};
 
 /// A rule file in a folder of its own.
 struct File(TempDir);
@@ -159,6 +159,26 @@ async fn a_file_that_cannot_be_read_does_not_become_the_rule_file() {
     assert!(warnings.contains("did you mean 'static'? No channel is touched until they are mended"), "{warnings}");
     stage.ops.set_option("policy_file", "none").await.unwrap();
     assert_eq!(stage.ops.rule_warnings().await.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn sizes_that_the_node_refuses_are_told_with_the_section_that_wants_them() {
+    let file = File::with("[sizes]\nmin_htlc_msat = 5_000\n[all]\nstrategy = static\nfee_ppm = 321\n");
+    let stage = ruled(&file, 3).await;
+    stage.tricks().answer = Answer::Refuses;
+    stage.hours(1.0).await;
+    let channel = stage.single().await;
+    let warnings = stage.ops.status().await.unwrap().warnings.join("\n");
+    let told = format!(
+        "{}: the node refuses min_htlc_msat 5000 by section [sizes], line 1, and the fee of the same order with it, which stays at 200 ppm",
+        channel.scid.unwrap()
+    );
+    assert!(warnings.contains(&told) && warnings.contains("not now"), "{warnings}");
+    stage.tricks().answer = Answer::Obeys;
+    stage.hours(1.0).await;
+    assert!(stage.fees().values().all(|fee| *fee == Ppm(321)), "{:?}", stage.fees());
+    let warnings = stage.ops.status().await.unwrap().warnings.join("\n");
+    assert!(!warnings.contains("the node refuses"), "{warnings}");
 }
 
 #[tokio::test]
