@@ -18,6 +18,27 @@ fn a_reader_who_has_left_is_no_failure() {
     }
 }
 
+#[test]
+fn a_knob_that_is_none_is_told_by_its_rule() {
+    let said = |order: &[&str]| {
+        let (fine, _, why) = program(order);
+        assert!(!fine, "{order:?}");
+        why
+    };
+    for value in ["abc", "nan", "-5"] {
+        let why =
+            said(&["simulate", "run", "--scenario", "S1", "--seeds", "1", "--policy", &format!("static:{value}")]);
+        assert!(
+            why.contains(&format!("the knob of 'static' is a number from 0 on, as in 'static:300', not '{value}'")),
+            "{why}"
+        );
+    }
+    let why = said(&["simulate", "run", "--scenario", "S1", "--seeds", "1", "--policy", "core-lightning:5"]);
+    assert!(why.contains("'core-lightning' has no knob to set; write it without ':5'"), "{why}");
+    let why = said(&["simulate", "tune", "--policy", "static", "--knob", "100,abc"]);
+    assert!(why.contains("--knob") && why.contains("not 'abc'"), "{why}");
+}
+
 fn program(order: &[&str]) -> (bool, String, String) {
     let mut program = Command::new(env!("CARGO_BIN_EXE_cl-revenue-ops"));
     let ended = program.args(order).env_remove("LIGHTNINGD_PLUGIN").output().unwrap();
