@@ -18,6 +18,27 @@ fn a_reader_who_has_left_is_no_failure() {
     }
 }
 
+#[test]
+fn a_knob_that_is_none_is_told_by_its_rule() {
+    let said = |order: &[&str]| {
+        let (fine, _, why) = program(order);
+        assert!(!fine, "{order:?}");
+        why
+    };
+    for value in ["abc", "nan", "-5"] {
+        let why =
+            said(&["simulate", "run", "--scenario", "S1", "--seeds", "1", "--policy", &format!("static:{value}")]);
+        assert!(
+            why.contains(&format!("the knob of 'static' is a number from 0 on, as in 'static:300', not '{value}'")),
+            "{why}"
+        );
+    }
+    let why = said(&["simulate", "run", "--scenario", "S1", "--seeds", "1", "--policy", "core-lightning:5"]);
+    assert!(why.contains("'core-lightning' has no knob to set; write it without ':5'"), "{why}");
+    let why = said(&["simulate", "tune", "--policy", "static", "--knob", "100,abc"]);
+    assert!(why.contains("--knob") && why.contains("not 'abc'"), "{why}");
+}
+
 fn program(order: &[&str]) -> (bool, String, String) {
     let mut program = Command::new(env!("CARGO_BIN_EXE_cl-revenue-ops"));
     let ended = program.args(order).env_remove("LIGHTNINGD_PLUGIN").output().unwrap();
@@ -50,6 +71,13 @@ fn rules_are_made_checked_and_tried_on() {
     let (_, said, _) = program(&["policy", "test-channel", &rules, "840001x2x0", "--snapshot", &node, "--json"]);
     let told: serde_json::Value = serde_json::from_str(&said).unwrap();
     assert_eq!((&told["section"], &told["update"]["terms"]["ppm"]), (&"drained".into(), &1500.into()));
+    for name in ["923590866843598848", "840001:2:0"] {
+        let (fine, again, why) = program(&["policy", "test-channel", &rules, name, "--snapshot", &node, "--json"]);
+        assert!(fine && again == said, "{again}{why}");
+    }
+    std::fs::write(&wrong, "# nothing yet\n").unwrap();
+    let (fine, said, _) = program(&["policy", "check", &wrong]);
+    assert!(!fine && said.contains("wrong.conf: error: has no section yet"), "{said}");
     let (fine, _, why) = program(&["policy", "test-channel", &rules, "1x2x3", "--snapshot", &node]);
     assert!(!fine && why.contains("the snapshot has no channel 1x2x3"), "{why}");
 }

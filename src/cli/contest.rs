@@ -13,7 +13,7 @@ use crate::domain::Ppm;
 use crate::options::{Layers, Options};
 use crate::sim::oracle::Oracle;
 use crate::sim::rules::ours::Ours;
-use crate::sim::rules::{Rule, by_name};
+use crate::sim::rules::{Named, RULES, Rule, by_name};
 use crate::sim::score::Mark;
 use crate::sim::{Asked, Kind, Network, Run, Simulation, Tape, graph, play, play_asked};
 
@@ -70,7 +70,20 @@ pub(super) struct Row {
 
 /// A rule by its name, which may carry the value of its knob.
 pub(super) fn rule(name: &str) -> anyhow::Result<Box<dyn Rule>> {
-    by_name(name, RULE_SEED).with_context(|| format!("there is no rule '{name}'; `simulate list` shows them"))
+    let (own, value) = name.split_once(':').map_or((name, None), |(own, value)| (own, Some(value)));
+    let unknown = || format!("there is no rule '{own}'; `simulate list` shows them");
+    let named = RULES.iter().find(|rule| rule.name == own).with_context(unknown)?;
+    value.map(|value| knob(named, value)).transpose()?;
+    by_name(name, RULE_SEED).with_context(unknown)
+}
+
+/// The value of a rule's knob.
+pub(super) fn knob(rule: &Named, text: &str) -> anyhow::Result<f64> {
+    let name = rule.name;
+    anyhow::ensure!(rule.has_knob(), "'{name}' has no knob to set; write it without ':{text}'");
+    let value = text.parse().ok().filter(|value: &f64| value.is_finite() && *value >= 0.0);
+    let example = rule.knobs[rule.knobs.len() / 2];
+    value.with_context(|| format!("the knob of '{name}' is a number from 0 on, as in '{name}:{example}', not '{text}'"))
 }
 
 impl Policy {

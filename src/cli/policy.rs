@@ -8,10 +8,10 @@ use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use serde_json::json;
 
-use crate::domain::{Facts, Scid};
+use crate::domain::Facts;
 use crate::policy::report::Report;
 use crate::policy::snapshot::Snapshot;
-use crate::policy::{Capabilities, Finding, Reading, RuleFile, Severity, has_errors};
+use crate::policy::{Capabilities, Finding, Reading, RuleFile, Severity, channel_named, has_errors};
 
 /// A commented file to begin with.
 const STARTER: &str = include_str!("../../contrib/rules/starter.conf");
@@ -39,7 +39,7 @@ pub(super) struct Check {
 #[derive(Debug, clap::Args)]
 pub(super) struct TestChannel {
     file: PathBuf,
-    /// A channel by its short channel id; all of them if none is given.
+    /// A channel by its short channel id or the 64-bit number that it stands for; all of them if none is given.
     channel: Option<String>,
     /// The node's state as JSON: channels and forwards as docs/policy-files.md has them.
     #[arg(long, value_name = "FILE")]
@@ -166,7 +166,7 @@ fn test_channel(args: &TestChannel) -> anyhow::Result<()> {
 
 fn chosen<'a>(snapshot: &'a Snapshot, channel: Option<&str>) -> anyhow::Result<Vec<&'a Facts>> {
     let Some(channel) = channel else { return Ok(snapshot.channels.iter().collect()) };
-    let scid: Scid = channel.replace(':', "x").parse()?;
+    let scid = channel_named(channel).map_err(anyhow::Error::msg)?;
     let found: Vec<&Facts> = snapshot.channels.iter().filter(|facts| facts.scid == scid).collect();
     if found.is_empty() {
         bail!("the snapshot has no channel {scid}");

@@ -4,7 +4,7 @@
 use anyhow::{Context, bail};
 use comfy_table::Table;
 
-use super::contest::{Policy, Row, score};
+use super::contest::{Policy, Row, knob, score};
 use super::draw;
 use super::simulate::Field;
 use crate::sim::rules::{Named, RULES};
@@ -38,7 +38,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let mut tried = Vec::new();
     for rule in rules(&args.policy)? {
         let knobs = match &args.knob {
-            Some(list) => list.split(',').map(|knob| knob.trim().parse()).collect::<Result<Vec<f64>, _>>()?,
+            Some(list) => list
+                .split(',')
+                .map(|text| knob(rule, text.trim()))
+                .collect::<anyhow::Result<Vec<f64>>>()
+                .context("--knob")?,
             None => rule.knobs.to_vec(),
         };
         tried.extend(knobs.into_iter().map(|knob| (rule, knob)));
@@ -58,9 +62,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
 
 fn rules(names: &str) -> anyhow::Result<Vec<&'static Named>> {
     if names == "all" {
-        return Ok(RULES.iter().filter(|rule| rule.knobs.len() > 1).collect());
+        return Ok(RULES.iter().filter(|rule| rule.has_knob()).collect());
     }
-    let find = |name: &str| RULES.iter().find(|rule| rule.name == name && !rule.knobs.is_empty());
+    let find = |name: &str| RULES.iter().find(|rule| rule.name == name && rule.has_knob());
     names.split(',').map(|name| find(name.trim()).with_context(|| format!("'{name}' is no rule with a knob"))).collect()
 }
 

@@ -25,7 +25,7 @@ mod sync;
 mod trials;
 mod vegas;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError};
 
 use tokio::sync::{Mutex, watch};
@@ -119,6 +119,8 @@ struct Sights {
     rates: Option<trials::Rates>,
     /// What channels were told besides their rate, in this life.
     terms_told: publish::Told,
+    /// Orders with sizes of payments that the node refused when they were given last, in words.
+    terms_refused: BTreeMap<ChannelId, String>,
     /// What we have of CLBoss and what it could not be told.
     clboss: clboss::ClbossSight,
     /// The last plan that a step has read or made.

@@ -162,6 +162,8 @@ impl Ops {
         let mut settled = Vec::new();
         for (row, aside) in orders.rows.iter_mut().zip(&orders.asides) {
             let name = aside.scid.map_or_else(|| row.channel.to_string(), |scid| scid.to_string());
+            // What was refused and is wanted still is refused anew.
+            self.seen.change(|seen| seen.terms_refused.remove(&row.channel));
             match row.outcome {
                 FeeOutcomeKind::Dry => {
                     let FeeRow { old, new, summary, .. } = &*row;
@@ -214,9 +216,37 @@ impl Ops {
             }
             Err(error) => {
                 tracing::warn!("{name}: the fee stays at {old}: {error}");
+                self.note_refused(name, order, &aside.rest, &error);
                 FeeOutcomeKind::Failed
             }
         }
+    }
+
+    /// Sizes of payments that a node refuses take the fee of the same order with them, in every cycle anew.
+    fn note_refused(&self, name: &str, order: &FeeRow, rest: &Terms, error: &NodeError) {
+        let policy = self.last_rulings().of(&order.channel).unwrap_or_default();
+        let members = [("min_htlc_msat", rest.htlc_min), ("max_htlc_msat", rest.htlc_max)];
+        let said = members.iter().filter_map(|(member, amount)| Some((member, (*amount)?)));
+        let wanted: Vec<String> = said
+            .map(|(member, amount)| {
+                // A share of what the channel carries has a key of its own.
+                let ratio = policy.trail.iter().find(|ruling| ruling.member == format!("{member}_ratio"));
+                let by = ratio.map_or_else(|| policy.by(member), |ruling| ruling.source.to_string());
+                format!("{member} {} by {by}", amount.0)
+            })
+            .collect();
+        if !wanted.is_empty() {
+            let (fee, wanted) = (order.old, wanted.join(" and "));
+            let text = format!(
+                "{name}: the node refuses {wanted}, and the fee of the same order with it, which stays at {fee}: {error}"
+            );
+            self.seen.change(|seen| seen.terms_refused.insert(order.channel, text));
+        }
+    }
+
+    /// Orders that the node refused because of, or with, sizes of payments.
+    pub(super) fn refused_in_words(&self) -> Vec<String> {
+        self.seen.read(|seen| seen.terms_refused.values().cloned().collect())
     }
 
     /// Orders whose outcome was never heard: the fees that the node shows now tell. What a channel that is gone would have

@@ -225,6 +225,8 @@ impl Ops {
         warnings.extend(self.unread_in_words());
         warnings.extend(self.last_rebalance().and_then(|report| report.rebalancer.in_words()));
         warnings.extend(self.last_rules().iter().flat_map(|book| book.warnings()));
+        warnings.extend(self.blind_in_words());
+        warnings.extend(self.refused_in_words());
         warnings.extend(self.clboss_in_words());
         for (job, report) in jobs {
             if let Some(error) = &report.last_error {

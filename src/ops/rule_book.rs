@@ -16,14 +16,17 @@ use super::{Ops, OrderError};
 use crate::domain::{Channel, Facts, NodeView, Policy, Ppm, Time};
 use crate::node::at_home;
 use crate::node::rule_text::{self, Stamp, beside};
-use crate::options::Options;
+use crate::options::{Options, Spec};
 use crate::policy::{self, Capabilities, Finding, Resolution, RuleFile, Severity, has_errors};
 
 /// The value of the option that means that there is no rule file.
 const NO_FILE: &str = "none";
 
+/// The option that names the rule file.
+const OPTION: &str = "policy_file";
+
 /// Name of the last text without errors in the ledger.
-const NOTE: &str = "policy_file";
+const NOTE: &str = OPTION;
 
 /// What came of the last reading of the rule file.
 #[derive(Debug, Default)]
@@ -88,10 +91,11 @@ impl RuleBook {
             more => format!(" (and {more} more; revenue-policy-file check lists all)"),
         };
         let wrong = format!("the rule file {} has errors: {}{more}", path.display(), first.join("; "));
+        let stop = if wrong.ends_with('?') { "" } else { "." };
         match (&self.file, self.refused) {
-            (Some(_), true) => vec![format!("{wrong}. The last rules without errors stay in force")],
+            (Some(_), true) => vec![format!("{wrong}{stop} The last rules without errors stay in force")],
             (None, _) => vec![format!(
-                "{wrong}. No channel is touched until they are mended, but for peers with a policy of their own"
+                "{wrong}{stop} No channel is touched until they are mended, but for peers with a policy of their own"
             )],
             (Some(_), false) => Vec::new(),
         }
@@ -170,7 +174,8 @@ impl Ops {
         match result {
             Ok((file, findings)) => {
                 let sections = file.sections().count();
-                tracing::info!("the rule file {} is in force: {sections} sections", path.display());
+                let plural = if sections == 1 { "" } else { "s" };
+                tracing::info!("the rule file {} is in force: {sections} section{plural}", path.display());
                 findings.iter().for_each(|finding| tracing::warn!("{finding}"));
                 self.ledger.save_note(now, NOTE, &serde_json::to_string(&kept)?).await?;
                 Ok(RuleBook { path: Some(path), file: Some(file), findings, refused: false, stamps })
@@ -194,6 +199,25 @@ impl Ops {
         }
         let read = |name: &str| kept.files.get(name).cloned().ok_or_else(|| io::ErrorKind::NotFound.into());
         Ok(RuleFile::load(&kept.text, &path.display().to_string(), &read).ok().map(|(file, _)| file))
+    }
+
+    /// Nobody means a rule file that cannot be read: the rules that hold would be dropped for none at all.
+    pub(super) fn must_be_readable(&self, spec: &Spec, text: &str) -> Result<(), OrderError> {
+        let Some(path) = place_of(text).filter(|_| spec.key == OPTION) else { return Ok(()) };
+        let Err(error) = rule_text::read(&path) else { return Ok(()) };
+        let holds = match configured(&self.settings.now()) {
+            Some(path) => format!("{} stays the rule file", path.display()),
+            None => "there is no rule file, as before".to_owned(),
+        };
+        Err(OrderError::Caller(format!(
+            "{OPTION}: '{}' cannot be read: {error}; {holds}. Give the whole path of a rule file, or '{NO_FILE}' to have none",
+            path.display()
+        )))
+    }
+
+    /// What an operator should know of the rule file that is configured now.
+    pub async fn rule_warnings(&self) -> anyhow::Result<Vec<String>> {
+        Ok(self.rule_book(self.clock.now(), &self.settings.now()).await?.warnings())
     }
 
     /// What is wrong or odd about a rule file: the configured one, unless another is named.
@@ -236,36 +260,28 @@ impl Reading {
                 let as_before = stamps.borrow().iter().all(|(path, stamp)| rule_text::stamp(path) == *stamp);
                 let how = (policy::Reading::Ours, Capabilities::CORE_LIGHTNING);
                 let (file, findings) = RuleFile::check(&text, &name, how, &read);
-                let is_whole = as_before && file.as_ref().is_some_and(|file| file.sections().next().is_some());
                 let mut findings = findings;
-                findings.extend((!is_whole && !has_errors(&findings)).then(|| unwritten(&name)));
+                if !as_before && !has_errors(&findings) {
+                    findings.push(Finding::of_whole(&name, "is being written".to_owned()));
+                }
                 let result = match file.filter(|_| !has_errors(&findings)) {
                     Some(file) => Ok((file, findings)),
                     None => Err(findings),
                 };
                 (text, result)
             }
-            Err(error) => (String::new(), Err(vec![unreadable(&name, &error)])),
+            Err(error) => (String::new(), Err(vec![Finding::of_whole(&name, format!("cannot be read: {error}"))])),
         };
         let kept = Kept { path: path.to_owned(), text, files: files.into_inner() };
         Reading { result, stamps: stamps.into_inner(), kept }
     }
 }
 
-fn unreadable(name: &str, error: &io::Error) -> Finding {
-    of_whole(name, format!("cannot be read: {error}"))
-}
-
-fn unwritten(name: &str) -> Finding {
-    of_whole(name, "has no section yet, or is being written".to_owned())
-}
-
-fn of_whole(name: &str, what: String) -> Finding {
-    Finding { severity: Severity::Error, file: name.to_owned(), line: 0, section: None, key: None, what, nearest: None }
-}
-
 fn configured(options: &Options) -> Option<PathBuf> {
-    let path = options.policy_file.trim();
+    place_of(options.policy_file.trim())
+}
+
+fn place_of(path: &str) -> Option<PathBuf> {
     // What cannot be found from home is looked for as it stands, and told as not found.
     (path != NO_FILE).then(|| at_home(path, std::env::home_dir()).unwrap_or_else(|| PathBuf::from(path)))
 }

@@ -14,7 +14,7 @@ use crate::domain::{
 };
 use crate::ledger::Moved;
 use crate::policy::rollback::Trial;
-use crate::policy::{Capabilities, Needs, Outcome, Resolution, Wanted, changes};
+use crate::policy::{Capabilities, Held, Needs, Outcome, Resolution, RuleFile, Wanted, changes};
 
 /// A peer's place in the graph is asked for again after so many hours.
 const GRAPH_SERVES_HOURS: f64 = 6.0;
@@ -87,15 +87,41 @@ impl Ops {
         let mut policies = HashMap::with_capacity(facts.len());
         for (channel, facts) in channels.iter().zip(&facts) {
             let trial = trials.get(&channel.channel_id).map(|trial| (trial, view.now));
-            let policy = match around.is_blind(file.needs(), channel) {
-                true => Some(left_alone("passive", Source::Blind)),
-                false => word(&file.resolve(facts, &around.node), facts, hive_fee, trial),
+            let policy = match around.unseen(file.needs(), channel) {
+                Some(_) => Some(left_alone("passive", Source::Blind)),
+                None => word(&file.resolve(facts, &around.node), facts, hive_fee, trial),
             };
             policies.extend(policy.map(|policy| (channel.channel_id, policy)));
         }
         let place = channels.iter().position(|channel| Some(channel.channel_id) == explain);
-        let explained = place.map(|at| (file.explain(&facts[at], &around.node), facts[at].clone()));
+        let explained = place.map(|at| {
+            let (channel, resolution) = (channels[at], file.explain(&facts[at], &around.node));
+            let resolution = match around.unseen(file.needs(), channel) {
+                Some(what) => resolution.unheard(what),
+                None => as_kept_back(resolution, trials.get(&channel.channel_id).map(|trial| (trial, view.now))),
+            };
+            (resolution, facts[at].clone())
+        });
         Ok((Rulings::By(policies), explained))
+    }
+
+    /// Channels that the rules leave alone only because the node did not tell what they ask for.
+    pub(super) fn blind_in_words(&self) -> Option<String> {
+        let rulings = self.last_rulings();
+        let Rulings::By(policies) = &*rulings else { return None };
+        let blind = policies.values().filter(|policy| policy.is_unheard()).count();
+        let needs = self.last_rules().and_then(|book| book.file.as_ref().map(RuleFile::needs)).unwrap_or_default();
+        (blind > 0).then(|| {
+            let count = match blind {
+                1 => "1 channel is left as it is".to_owned(),
+                more => format!("{more} channels are left as they are"),
+            };
+            format!(
+                "{count} by the rule file, which asks for {}: the node did not tell it, and until it does nothing is \
+                 changed there",
+                needs.in_words()
+            )
+        })
     }
 
     async fn gather(
@@ -187,11 +213,13 @@ impl Ops {
 }
 
 impl Surroundings {
-    /// Is something not known that the rules ask for? A rule that could not be judged is not a rule that does not match.
-    fn is_blind(&self, needs: Needs, channel: &Channel) -> bool {
-        let unseen = needs.graph && self.graph.get(&channel.peer).is_none_or(Option::is_none);
+    /// What the rules ask for and nobody told. A rule that could not be judged is not a rule that does not match.
+    fn unseen(&self, needs: Needs, channel: &Channel) -> Option<&'static str> {
+        if needs.graph && self.graph.get(&channel.peer).is_none_or(Option::is_none) {
+            return Some(Needs::GRAPH);
+        }
         let ours = channel.opener == Some(Side::Local);
-        unseen || (needs.costs && ours && !self.costs.contains_key(&channel.channel_id))
+        (needs.costs && ours && !self.costs.contains_key(&channel.channel_id)).then_some(Needs::COSTS)
     }
 
     fn facts(&self, channel: &Channel) -> Option<Facts> {
@@ -240,6 +268,20 @@ fn keep_back(wanted: &mut Wanted, policy: &mut Policy, resolution: &Resolution, 
     let source = policy.trail.iter().rev().find(|ruling| ruling.member == "strategy").map(|r| r.source.clone());
     let value = trial.in_words().unwrap_or_default();
     policy.trail.push(Ruling { source: source.unwrap_or(Source::Default), member: ROLLBACK.to_owned(), value });
+}
+
+/// The same in what is told of the rules: the rate that they want is not the one that is set.
+fn as_kept_back(resolution: Resolution, trial: Option<(&Trial, Time)>) -> Resolution {
+    let (Outcome::Wanted(mut wanted), Some(mut policy)) = (resolution.outcome.clone(), resolution.policy()) else {
+        return resolution;
+    };
+    let asked = wanted.ppm;
+    keep_back(&mut wanted, &mut policy, &resolution, trial);
+    let why = policy.trail.into_iter().find(|ruling| ruling.member == ROLLBACK);
+    let (Some(from), Some(to), Some(why)) = (asked, wanted.ppm, why) else { return resolution };
+    let mut kept = Resolution { outcome: Outcome::Wanted(wanted), ..resolution };
+    kept.held_back.push(Held { key: "fee_ppm", from, to, why: why.value });
+    kept
 }
 
 /// What the rules want, as a policy that changes only what is worth it.

@@ -158,6 +158,7 @@ impl Ops {
     pub async fn set_option(&self, name: &str, text: &str) -> Result<SettingChange, OrderError> {
         let spec = tunable(name)?;
         let text = text.trim();
+        self.must_be_readable(spec, text)?;
         let _writing = self.settings.0.writing.lock().await;
         let old = self.settings.row(spec).value;
         let before = self.settings.change(|layers| drop(layers.overrides.insert(spec.key, text.to_owned())))?;
@@ -193,6 +194,7 @@ impl Ops {
             return Err(OptionError::Immutable { key: spec.key, how }.into());
         }
         let text = text.trim();
+        self.must_be_readable(spec, text)?;
         let _writing = self.settings.0.writing.lock().await;
         let old = self.settings.row(spec).value;
         self.settings.does_alone(spec, text)?;

@@ -286,6 +286,16 @@ impl Resolution {
         Resolution { outcome, line: Some(rule.line), ..Resolution::unruled(walk) }
     }
 
+    /// What the rules ask for was not told: the channel is left as it is, whatever they would make of it without.
+    pub fn unheard(mut self, what: &str) -> Resolution {
+        self.trail.retain(|step| step.verdict != StepVerdict::Decides);
+        let outcome = Outcome::Skipped(format!(
+            "the rules ask for {what}, which the node did not tell; nothing is changed until it does"
+        ));
+        let (held_back, rollback) = (Vec::new(), Rollback::default());
+        Resolution { section: None, line: None, strategy: None, outcome, held_back, rollback, ..self }
+    }
+
     /// The same in the words of the house; `None` where the rules say nothing of the channel. What could not be decided leaves the
     /// channel untouched.
     pub fn policy(&self) -> Option<Policy> {

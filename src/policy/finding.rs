@@ -9,7 +9,8 @@ use serde::Serialize;
 pub struct Finding {
     pub severity: Severity,
     pub file: String,
-    pub line: u32,
+    /// `None`: it is said of the file as a whole.
+    pub line: Option<u32>,
     pub section: Option<String>,
     pub key: Option<String>,
     pub what: String,
@@ -25,13 +26,22 @@ pub enum Severity {
     Warning,
 }
 
+impl Finding {
+    /// An error of the file as a whole.
+    pub fn of_whole(file: &str, what: String) -> Finding {
+        let (file, severity) = (file.to_owned(), Severity::Error);
+        Finding { severity, file, line: None, section: None, key: None, what, nearest: None }
+    }
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let severity = match self.severity {
             Severity::Error => "error",
             Severity::Warning => "warning",
         };
-        write!(f, "{}:{}: {severity}: ", self.file, self.line)?;
+        let line = self.line.map_or(String::new(), |line| format!(":{line}"));
+        write!(f, "{}{line}: {severity}: ", self.file)?;
         if let Some(section) = &self.section {
             write!(f, "[{section}] ")?;
         }
@@ -54,7 +64,8 @@ pub(super) fn in_order(findings: &mut Vec<Finding>) {
 pub(super) fn nearest<'a>(word: &str, words: impl Iterator<Item = &'a str>) -> Option<String> {
     /// Of two words as different as this nobody meant the one by the other (Jaro-Winkler similarity).
     const ALIKE: f64 = 0.8;
-    let rated = words.map(|candidate| (strsim::jaro_winkler(word, candidate), candidate));
+    let word = word.to_lowercase();
+    let rated = words.map(|candidate| (strsim::jaro_winkler(&word, candidate), candidate));
     let best = rated.max_by(|a, b| a.0.total_cmp(&b.0));
     best.filter(|(alike, _)| *alike >= ALIKE).map(|(_, candidate)| candidate.to_owned())
 }
@@ -68,7 +79,7 @@ mod tests {
         let finding = Finding {
             severity: Severity::Error,
             file: "rules.conf".to_owned(),
-            line: 12,
+            line: Some(12),
             section: Some("hubs".to_owned()),
             key: Some("fee_pmm".to_owned()),
             what: "is no key".to_owned(),

@@ -5,10 +5,14 @@ use std::collections::BTreeSet;
 use super::change::{Capabilities, Inbound};
 use super::finding::{Finding, Severity, in_order, nearest};
 use super::ini::{Document, Read};
-use super::matchers::MATCHERS;
+use super::matchers::{Kind as Bound, MATCHERS, Matcher, Number};
+use super::peer::MOST_PPM;
 use super::rules::{DEFAULT, Notes, Rule, RuleFile};
 use super::words::{Kind, PARAMETERS, Parameter, STRATEGIES, Strategy};
-use super::{Reading, value};
+use super::{Reading, coherence, value};
+
+/// Above this base fee somebody has taken sat for msat, or slipped.
+const MOST_BASE_MSAT: i64 = 1_000_000;
 
 /// Notes all that the criteria have not noted themselves.
 pub(super) fn file(document: &Document, rules: &[Rule], reading: Reading, notes: &mut Notes) {
@@ -18,13 +22,17 @@ pub(super) fn file(document: &Document, rules: &[Rule], reading: Reading, notes:
         notes.section = Some(rule.name.clone());
         for read in &rule.reads {
             key(rule, read, (reading, &referred), notes);
+            swallowed(read, notes);
         }
         strategy(rule, reading, notes);
         if rule.name == DEFAULT {
             default(rule, notes);
         }
     }
-    unreachable(rules, notes);
+    let mut order: Vec<&Rule> = rules.iter().filter(|rule| rule.is_walked()).collect();
+    order.sort_by_key(|rule| (rule.name == DEFAULT, rule.priority()));
+    coherence::file(&order, reading, notes);
+    unreachable(&order, notes);
 }
 
 fn comments(document: &Document, notes: &mut Notes) {
@@ -49,6 +57,9 @@ fn key(rule: &Rule, read: &Read, (reading, referred): (Reading, &BTreeSet<String
         if rule.name == DEFAULT && !known {
             notes.error(read, "is no key by which channels are chosen", nearest(&read.key, words(reading)));
         }
+        if rule.name != DEFAULT {
+            bound(read, reading, notes);
+        }
         return;
     }
     let text = match &read.value {
@@ -56,14 +67,64 @@ fn key(rule: &Rule, read: &Read, (reading, referred): (Reading, &BTreeSet<String
         Err(what) => return notes.error(read, what, None),
     };
     match Parameter::find(&read.key).filter(|parameter| parameter.origin.known_to(reading)) {
-        Some(parameter) => {
-            if let Some(what) = parameter.kind.fault(text) {
-                notes.error(read, &what, None);
-            }
-        }
+        Some(parameter) => match parameter.kind.fault(text, reading) {
+            Some((Severity::Error, what)) => notes.error(read, &what, None),
+            Some((Severity::Warning, what)) => notes.warning(read, &what),
+            None => dear(read, text, notes),
+        },
         // A name for a value that others refer to.
         None if referred.contains(&read.key) => {}
         None => notes.error(read, "is no key", nearest(&read.key, words(reading))),
+    }
+}
+
+/// Keys that have become a part of the value above them.
+fn swallowed(read: &Read, notes: &mut Notes) {
+    for line in read.value.iter().flat_map(|value| value.split('\n').skip(1)) {
+        let key = line.split(['=', ':']).next().unwrap_or_default().trim().to_lowercase();
+        if line.contains(['=', ':']) && (Parameter::find(&key).is_some() || Matcher::find(&key).is_some()) {
+            let what = format!(
+                "goes on in the indented line '{line}', which is no key of its own: begin it where '{}' begins",
+                read.key
+            );
+            notes.warning(read, &what);
+        }
+    }
+}
+
+/// Bounds that hold always or never.
+fn bound(read: &Read, reading: Reading, notes: &mut Notes) {
+    let kind = Matcher::find(&read.key).filter(|matcher| matcher.origin.known_to(reading)).map(|matcher| matcher.kind);
+    let (Some(Bound::Min(of, Number::Real) | Bound::Max(of, Number::Real)), Ok(text)) = (kind, &read.value) else {
+        return;
+    };
+    let Ok(number) = value::float(text) else { return };
+    if number.is_nan() {
+        let what = format!("is '{text}', which is no number: the section never matches");
+        return if reading == Reading::Ours { notes.error(read, &what, None) } else { notes.warning(read, &what) };
+    }
+    if !of.is_share() || (0.0..=1.0).contains(&number) {
+        return;
+    }
+    let is_least = matches!(kind, Some(Bound::Min(..)));
+    let holds = if is_least == (number < 0.0) { "it holds for every channel" } else { "the section never matches" };
+    let percent = if (1.0..=100.0).contains(&number) {
+        format!("; {number} % are written {}", number / 100.0)
+    } else {
+        String::new()
+    };
+    notes.warning(read, &format!("is {number}, and a share lies between 0 and 1: {holds}{percent}"));
+}
+
+/// A fee that was probably meant otherwise.
+fn dear(read: &Read, text: &str, notes: &mut Notes) {
+    let (most, means) = match read.key.as_str() {
+        "fee_ppm" | "min_fee_ppm" | "max_fee_ppm" => (i64::from(MOST_PPM), "ppm, a tenth of what is forwarded,"),
+        "base_fee_msat" => (MOST_BASE_MSAT, "msat, 1000 sat for each payment,"),
+        _ => return,
+    };
+    if let Some(fee) = value::int(text).ok().filter(|fee| *fee > most) {
+        notes.warning(read, &format!("is {fee}: more than {most} {means} nobody pays"));
     }
 }
 
@@ -123,9 +184,7 @@ fn default(rule: &Rule, notes: &mut Notes) {
 }
 
 /// Sections behind one that takes every channel.
-fn unreachable(rules: &[Rule], notes: &mut Notes) {
-    let mut order: Vec<&Rule> = rules.iter().filter(|rule| rule.is_walked()).collect();
-    order.sort_by_key(|rule| (rule.name == DEFAULT, rule.priority()));
+fn unreachable(order: &[&Rule], notes: &mut Notes) {
     let Some(last) = order.iter().position(|rule| rule.ends && rule.groups.is_empty()) else { return };
     for rule in &order[last + 1..] {
         let by = order[last];

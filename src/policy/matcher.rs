@@ -142,31 +142,24 @@ impl Group {
                 group.conf_target = value::int(text).map_or(USUAL_TARGET, target);
             }
         }
-        for (of, (least, most)) in group.contradictions() {
-            notes.note(
-                Severity::Warning,
-                of,
-                None,
-                &format!("never matches: it asks for at least {least} and at most {most}"),
-            );
-        }
+        group.contradictions(reading, notes);
         group
     }
 
-    /// Lower bounds above upper ones of the same measure, by line.
-    fn contradictions(&self) -> Vec<(u32, (String, String))> {
-        let mut found = Vec::new();
-        for a in &self.criteria {
-            for b in &self.criteria {
-                if let (Check::Min(x, least), Check::Max(y, most)) = (&a.check, &b.check)
-                    && x == y
-                    && least > most
-                {
-                    found.push((a.line, (a.wanted.clone(), b.wanted.clone())));
-                }
+    /// Lower bounds above upper ones of the same measure.
+    fn contradictions(&self, reading: Reading, notes: &mut Notes) {
+        let severity = if reading == Reading::Ours { Severity::Error } else { Severity::Warning };
+        let pairs = self.criteria.iter().flat_map(|low| self.criteria.iter().map(move |high| (low, high)));
+        for (low, high) in pairs {
+            let (Check::Min(x, least), Check::Max(y, most)) = (&low.check, &high.check) else { continue };
+            if x == y && least > most {
+                let what = format!(
+                    "is {}, and {} in line {} is {}: the section never matches",
+                    low.wanted, high.key, high.line, high.wanted
+                );
+                notes.note(severity, low.line, Some(&low.key), &what);
             }
         }
-        found
     }
 
     /// Nothing is looked at behind the first criterion that fails.

@@ -5,6 +5,7 @@
 mod bounds;
 mod cascade;
 mod change;
+mod coherence;
 mod finding;
 mod ini;
 mod lint;
@@ -40,6 +41,7 @@ pub use matchers::{MATCHERS, Matcher, Origin};
 pub use needs::Needs;
 pub use rules::RuleFile;
 pub use sources::resolve;
+pub use value::channel as channel_named;
 pub use wanted::{Outcome, Rollback, Wanted};
 pub use words::{For, PARAMETERS, Parameter, STRATEGIES, Strategy};
 

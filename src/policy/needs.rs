@@ -11,6 +11,17 @@ pub struct Needs {
     pub costs: bool,
 }
 
+impl Needs {
+    pub const GRAPH: &str = "the peer's place in the public graph";
+    pub const COSTS: &str = "what opening the channel has cost";
+
+    /// What is needed, in words.
+    pub fn in_words(self) -> String {
+        let all = [(self.graph, Needs::GRAPH), (self.costs, Needs::COSTS)];
+        all.into_iter().filter_map(|(is_needed, what)| is_needed.then_some(what)).collect::<Vec<_>>().join(" or ")
+    }
+}
+
 /// Keys that are answered from the graph; those of a namespace end in a point. `node.id` and what we share with a peer are not.
 const FROM_GRAPH: [&str; 7] = [
     "node.alias",

@@ -67,6 +67,11 @@ pub(super) struct Look<'a> {
 use Measured::{Absurd, Unknown, Value};
 
 impl Quantity {
+    /// Does it lie between 0 and 1?
+    pub(super) fn is_share(self) -> bool {
+        matches!(self, Quantity::Ratio | Quantity::HtlcsRatio | Quantity::SatsRatio | Quantity::SharedRatio(_))
+    }
+
     pub(super) fn of(self, look: &Look) -> Measured {
         let facts = look.facts;
         match self {

@@ -29,6 +29,8 @@ pub struct RuleFile {
     pub(super) inner: BTreeMap<String, Result<RuleFile, String>>,
     sources: BTreeMap<String, u64>,
     sum: u64,
+    /// There is no section in it, not even one that is switched off.
+    is_blank: bool,
 }
 
 /// One section.
@@ -72,14 +74,16 @@ impl Notes<'_> {
         }
     }
 
+    /// A value of several lines is told in one.
     pub(super) fn note(&mut self, severity: Severity, line: u32, key: Option<&str>, what: &str) {
+        let what = what.split('\n').map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
         self.findings.push(Finding {
             severity,
             file: self.file.to_owned(),
-            line,
+            line: Some(line),
             section: self.section.clone(),
             key: key.map(str::to_owned),
-            what: what.to_owned(),
+            what,
             nearest: None,
         });
     }
@@ -98,6 +102,10 @@ impl RuleFile {
     ) -> (Option<RuleFile>, Vec<Finding>) {
         let mut files = Files::new(read_file);
         let (file, mut findings) = parse(text, name, reading, &mut files, 0);
+        findings.extend(file.as_ref().filter(|file| file.is_blank).map(|_| Finding {
+            severity: if reading == Reading::Ours { Severity::Error } else { Severity::Warning },
+            ..Finding::of_whole(name, "has no section yet".to_owned())
+        }));
         finding::in_order(&mut findings);
         (file, findings)
     }
@@ -179,10 +187,11 @@ fn parse(text: &str, name: &str, reading: Reading, files: &mut Files, depth: u32
     let mut rules: Vec<Rule> =
         document.sections.iter().map(|section| rule(&document, section, reading, files, &mut notes)).collect();
     lint::file(&document, &rules, reading, &mut notes);
+    let is_blank = rules.is_empty();
     rules.retain(|rule| rule.enabled);
     rules.sort_by_key(|rule| (rule.name == DEFAULT, rule.priority));
     let (inner, sources, sum) = (BTreeMap::new(), BTreeMap::new(), checksum(text.as_bytes()));
-    let mut file = RuleFile { name: name.to_owned(), reading, rules, inner, sources, sum };
+    let mut file = RuleFile { name: name.to_owned(), reading, rules, inner, sources, sum, is_blank };
     let Notes { mut findings, .. } = notes;
     findings.extend(file.bring_in(files, depth));
     let sums = files.texts.iter().map(|(path, text)| {

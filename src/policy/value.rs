@@ -58,7 +58,7 @@ pub(super) fn span(text: &str) -> Result<i64, String> {
 }
 
 /// `BxTxO`, `B:T:O`, or the 64-bit number that both stand for.
-pub(super) fn channel(text: &str) -> Result<Scid, String> {
+pub fn channel(text: &str) -> Result<Scid, String> {
     let bad = || format!("'{text}' is not a channel (840000x1x0, 840000:1:0 or 923589767331905536)");
     if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
         return text.parse().map(Scid).map_err(|_| bad());

@@ -1,7 +1,8 @@
 //! Every strategy, and every key that is a parameter: the tables that parser, lint and manual read.
 
+use super::finding::Severity;
 use super::matchers::Origin;
-use super::value;
+use super::{Reading, value};
 use crate::domain::Sat;
 
 /// One row of the table of strategies.
@@ -11,6 +12,8 @@ pub struct Strategy {
     pub origin: Origin,
     /// Keys that it reads itself.
     pub reads: &'static [&'static str],
+    /// Those of them without which it decides nothing.
+    pub(super) needs: &'static [&'static str],
     /// Does it heed what every strategy heeds that sets terms?
     pub sets_terms: bool,
     pub about: &'static str,
@@ -64,19 +67,22 @@ const FEES: &[&str] = &[
 
 pub const STRATEGIES: &[Strategy] = &[
     charge_lnd("static", FEES, "The fees as they are written; what is not written stays."),
-    charge_lnd(
-        "proportional",
-        &[
-            "base_fee_msat",
-            "min_fee_ppm",
-            "max_fee_ppm",
-            "sum_peer_chans",
-            "inbound_base_fee_msat",
-            "inbound_fee_ppm",
-            "inbound_level_ppm",
-        ],
-        "From `min_fee_ppm` where all is ours to `max_fee_ppm` where nothing is, in proportion.",
-    ),
+    Strategy {
+        needs: &["min_fee_ppm", "max_fee_ppm"],
+        ..charge_lnd(
+            "proportional",
+            &[
+                "base_fee_msat",
+                "min_fee_ppm",
+                "max_fee_ppm",
+                "sum_peer_chans",
+                "inbound_base_fee_msat",
+                "inbound_fee_ppm",
+                "inbound_level_ppm",
+            ],
+            "From `min_fee_ppm` where all is ours to `max_fee_ppm` where nothing is, in proportion.",
+        )
+    },
     charge_lnd("match_peer", FEES, "What the peer asks on its side, where nothing else is written."),
     charge_lnd(
         "cost",
@@ -108,7 +114,10 @@ pub const STRATEGIES: &[Strategy] = &[
     Strategy { sets_terms: false, ..charge_lnd("ignore", &[], "The channel is never touched.") },
     charge_lnd("ignore_fees", &[], "Fees stay; everything else is set."),
     Strategy { sets_terms: false, ..charge_lnd("disable", &[], "The channel takes no forwards out.") },
-    charge_lnd("use_config", &["config_file"], "Whatever another rule file says."),
+    Strategy {
+        needs: &["config_file"],
+        ..charge_lnd("use_config", &["config_file"], "Whatever another rule file says.")
+    },
     ours(
         "balance_based",
         FEES,
@@ -152,11 +161,11 @@ pub const STRATEGIES: &[Strategy] = &[
 ];
 
 const fn charge_lnd(name: &'static str, reads: &'static [&'static str], about: &'static str) -> Strategy {
-    Strategy { name, origin: Origin::ChargeLnd, reads, sets_terms: true, about }
+    Strategy { name, origin: Origin::ChargeLnd, reads, needs: &[], sets_terms: true, about }
 }
 
 const fn ours(name: &'static str, reads: &'static [&'static str], about: &'static str) -> Strategy {
-    Strategy { name, origin: Origin::Ours, reads, sets_terms: true, about }
+    Strategy { name, origin: Origin::Ours, reads, needs: &[], sets_terms: true, about }
 }
 
 const MOST: i64 = u32::MAX as i64;
@@ -370,23 +379,32 @@ impl Parameter {
 
 impl Kind {
     /// What is wrong with a value, if anything.
-    pub(super) fn fault(self, text: &str) -> Option<String> {
+    pub(super) fn fault(self, text: &str, reading: Reading) -> Option<(Severity, String)> {
+        let strict = if reading == Reading::Ours { Severity::Error } else { Severity::Warning };
+        let error = |what: String| Some((Severity::Error, what));
         match self {
             Whole(least, most) => match value::int(text) {
-                Err(what) => Some(what),
-                Ok(number) if number < least => Some(format!("is {number}; the least is {least}")),
-                Ok(number) if number > most => Some(format!("is {number}; the most is {most}")),
+                Err(what) => error(what),
+                Ok(number) if number < least => Some((strict, format!("is {text}; the least is {least}"))),
+                Ok(number) if number > most => Some((strict, format!("is {text}; the most is {most}"))),
                 Ok(_) => None,
             },
             Real(least, most) => match value::float(text) {
-                Err(what) => Some(what),
+                Err(what) => error(what),
                 Ok(number) if (least..=most).contains(&number) => None,
-                Ok(number) if least == f64::MIN_POSITIVE => Some(format!("is {number}; it must be more than 0")),
-                Ok(number) if most == f64::MAX => Some(format!("is {number}; the least is {least}")),
-                Ok(number) => Some(format!("is {number}; it must be between {least} and {most}")),
+                // Nobody divides by it.
+                Ok(0.0) => error(format!("is {text}; it must be more than 0")),
+                Ok(number) if !number.is_finite() => error(format!("is {text}, with which nothing is computed")),
+                Ok(_) if least == f64::MIN_POSITIVE => Some((strict, format!("is {text}; it must be more than 0"))),
+                Ok(_) if most == f64::MAX => Some((strict, format!("is {text}; the least is {least}"))),
+                Ok(_) => Some((strict, format!("is {text}; it must be between {least} and {most}"))),
             },
-            Switch => value::switch(text).err(),
-            Text => text.is_empty().then(|| "is empty".to_owned()),
+            Switch if reading == Reading::ChargeLnd => {
+                let odd = !text.is_empty() && value::switch(text) != Ok(true);
+                odd.then(|| (strict, format!("is '{text}', and charge-lnd takes any word for yes")))
+            }
+            Switch => value::switch(text).err().and_then(error),
+            Text => text.is_empty().then(|| "is empty".to_owned()).and_then(error),
             Kind::Strategy => None,
         }
     }

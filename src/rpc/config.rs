@@ -34,12 +34,14 @@ pub(super) const COMMAND: Command = Command {
         ("mutable_keys[], count", "`list-mutable`: the keys that `set` takes."),
         ("version", "Grows with every change that is made here."),
         ("warning_not_in_use", "`set`: nothing reads this option yet."),
+        ("warning_rules", "`set` of `policy_file`: what is wrong with the file, and what holds until it is mended."),
     ],
     refuses: &[
         "an unknown action or key (the error names the nearest key), a value out of range (the error names the range)",
         "a change after which the lowest fee would be above the highest",
         "`db_path`, which is changed in the node's configuration only, and `dry_run`, which is also changed by `setconfig`",
         "`reset` of an option that was not set here",
+        "a `policy_file` that cannot be read now (`none` ends the rules)",
     ],
     run: |ops, args| Box::pin(run(ops, args)),
     early: None,
@@ -64,7 +66,14 @@ async fn run(ops: Arc<Ops>, args: Args) -> Answer {
     match action.as_str() {
         "set" => {
             let (key, value) = (key.ok_or_else(|| missing("key"))?, value.ok_or_else(|| missing("value"))?);
-            Ok(set(ops.set_option(&key, &value).await?))
+            let mut answer = set(ops.set_option(&key, &value).await?);
+            if answer["key"] == "policy_file" {
+                let warnings = ops.rule_warnings().await?;
+                if !warnings.is_empty() {
+                    answer["warning_rules"] = json!(warnings.join("; "));
+                }
+            }
+            Ok(answer)
         }
         "reset" => Ok(reset(ops.reset_option(&key.ok_or_else(|| missing("key"))?).await?)),
         "list" => Ok(list(&ops.settings().rows(), ops.config_version().await?)),

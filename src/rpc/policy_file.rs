@@ -25,7 +25,7 @@ pub(super) const COMMAND: Command = Command {
         ("errors, warnings", "How many findings of each kind there are."),
         (
             "findings[]",
-            "`severity`, `file`, `line`, `section`, `key`, `what` is wrong, the `nearest` word that there is, and `text`: all in one line.",
+            "`severity`, `file`, `line` (null: the file as a whole), `section`, `key`, `what` is wrong, the `nearest` word that there is, and `text`: all in one line.",
         ),
         (
             "in_force",

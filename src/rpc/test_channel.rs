@@ -6,7 +6,6 @@ use serde_json::json;
 
 use super::args::required;
 use super::{Answer, Args, Command, policy_shape};
-use crate::domain::ROLLBACK;
 use crate::ops::Ops;
 use crate::policy::Capabilities;
 use crate::policy::report::Report;
@@ -43,10 +42,7 @@ async fn run(ops: Arc<Ops>, args: Args) -> Answer {
         facts,
         can: Capabilities::CORE_LIGHTNING,
     });
-    let mut text = report.as_ref().map(Report::to_string).unwrap_or_default();
-    if let Some(why) = tested.policy.trail.iter().find(|ruling| ruling.member == ROLLBACK) {
-        text.push_str(&format!("  but: {}, and stays so\n", why.value));
-    }
+    let text = report.as_ref().map(Report::to_string).unwrap_or_default();
     let mut answer = json!({
         "channel_id": tested.channel.scid,
         "peer_id": tested.channel.peer,

@@ -5,10 +5,12 @@ use std::path::PathBuf;
 
 use cl_revenue_ops::domain::{Channel, Msat, PeerId, Ppm};
 use cl_revenue_ops::ops::Wish;
+use cl_revenue_ops::policy::Capabilities;
 use cl_revenue_ops::policy::peer::{Change, Strategy};
+use cl_revenue_ops::policy::report::Report;
 use tempfile::TempDir;
 
-use crate::stage::Stage;
+use crate::stage::{Answer, Stage};
 
 /// A rule file in a folder of its own.
 struct File(TempDir);
@@ -39,6 +41,13 @@ impl File {
 async fn ruled(file: &File, channels: u32) -> Stage {
     let [(key, path)] = file.option();
     Stage::new(3, channels, &[(key, &path)]).await
+}
+
+/// What is told of the rules' word on a channel.
+async fn told(stage: &Stage, channel: &Channel) -> String {
+    let tested = stage.ops.test_channel(&channel.scid.unwrap().to_string()).await.unwrap();
+    let (resolution, facts) = tested.rules.unwrap();
+    Report { resolution: &resolution, facts: &facts, can: Capabilities::CORE_LIGHTNING }.to_string()
 }
 
 fn only(channel: &Channel, rest: &str) -> String {
@@ -133,6 +142,46 @@ async fn a_file_that_was_never_right_leaves_every_channel_alone() {
 }
 
 #[tokio::test]
+async fn a_file_that_cannot_be_read_does_not_become_the_rule_file() {
+    let file = File::with("[all]\nstrategy = static\nfee_ppm = 321\n");
+    let stage = ruled(&file, 4).await;
+    stage.hours(1.0).await;
+    let folder = file.0.path().display().to_string();
+    for (path, why) in [("/typo.conf", "No such file"), (folder.as_str(), "it is no file"), ("5", "No such file")] {
+        let error = stage.ops.set_option("policy_file", path).await.unwrap_err().to_string();
+        let holds = format!("{} stays the rule file", file.path().display());
+        assert!(error.contains(why) && error.contains(&holds) && error.contains("'none'"), "{error}");
+    }
+    assert_eq!(stage.ops.rule_warnings().await.unwrap(), Vec::<String>::new());
+    let wrong = File::with("[all]\nstrategy = statik\n");
+    stage.ops.set_option("policy_file", &wrong.path().display().to_string()).await.unwrap();
+    let warnings = stage.ops.rule_warnings().await.unwrap().join("\n");
+    assert!(warnings.contains("did you mean 'static'? No channel is touched until they are mended"), "{warnings}");
+    stage.ops.set_option("policy_file", "none").await.unwrap();
+    assert_eq!(stage.ops.rule_warnings().await.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn sizes_that_the_node_refuses_are_told_with_the_section_that_wants_them() {
+    let file = File::with("[sizes]\nmin_htlc_msat = 5_000\n[all]\nstrategy = static\nfee_ppm = 321\n");
+    let stage = ruled(&file, 3).await;
+    stage.tricks().answer = Answer::Refuses;
+    stage.hours(1.0).await;
+    let channel = stage.single().await;
+    let warnings = stage.ops.status().await.unwrap().warnings.join("\n");
+    let told = format!(
+        "{}: the node refuses min_htlc_msat 5000 by section [sizes], line 1, and the fee of the same order with it, which stays at 200 ppm",
+        channel.scid.unwrap()
+    );
+    assert!(warnings.contains(&told) && warnings.contains("not now"), "{warnings}");
+    stage.tricks().answer = Answer::Obeys;
+    stage.hours(1.0).await;
+    assert!(stage.fees().values().all(|fee| *fee == Ppm(321)), "{:?}", stage.fees());
+    let warnings = stage.ops.status().await.unwrap().warnings.join("\n");
+    assert!(!warnings.contains("the node refuses"), "{warnings}");
+}
+
+#[tokio::test]
 async fn the_peers_own_policy_is_stronger_than_the_file_and_keeps_what_it_does_not_speak_of() {
     let file = File::with("[all]\nstrategy = static\nfee_ppm = 321\nbase_fee_msat = 3\n");
     let stage = ruled(&file, 6).await;
@@ -156,8 +205,21 @@ async fn rules_that_ask_the_graph_leave_alone_whom_nobody_could_tell_of() {
     stage.tricks().no_graph = true;
     stage.hours(1.0).await;
     assert!(stage.fees().values().all(|fee| *fee == Ppm(200)), "not even [default]: {:?}", stage.fees());
+    let told = told(&stage, &stage.single().await).await;
+    assert!(
+        told.contains("the channel is left as it is: the rules ask for the peer's place in the public graph"),
+        "{told}"
+    );
+    assert!(told.contains("[hubs] line 1: no") && !told.contains("decides"), "{told}");
+    let warnings = stage.ops.status().await.unwrap().warnings.join("\n");
+    assert!(
+        warnings.contains("6 channels are left as they are by the rule file, which asks for the peer's place"),
+        "{warnings}"
+    );
     stage.tricks().no_graph = false;
     stage.hours(1.0).await;
+    let warnings = stage.ops.status().await.unwrap().warnings.join("\n");
+    assert!(!warnings.contains("left as they are"), "{warnings}");
     assert!(stage.fees().values().all(|fee| *fee == Ppm(321)), "{:?}", stage.fees());
     stage.tricks().no_graph = true;
     stage.market_fee(Ppm(50));
@@ -297,6 +359,9 @@ async fn back_after_a_mistake(rollback: &str) -> (Vec<usize>, Option<String>) {
     let fees = stage.fees();
     let Some((id, _)) = fees.iter().find(|(_, fee)| fee.0 == 200) else { return (back, None) };
     let tested = stage.ops.test_channel(&id.to_string()).await.unwrap();
+    let told = told(&stage, &tested.channel).await;
+    assert!(told.contains("200 instead of 20: 20 ppm instead of 200 ppm was taken back on"), "{told}");
+    assert!(told.contains("nothing changes") && !told.contains("to be changed"), "{told}");
     (back, tested.policy.trail.into_iter().find(|ruling| ruling.member == "rollback").map(|ruling| ruling.value))
 }
 

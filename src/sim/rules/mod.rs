@@ -46,6 +46,13 @@ pub struct Named {
     pub make: fn(Option<f64>, u64) -> Box<dyn Rule>,
 }
 
+impl Named {
+    /// Is there anything to tune?
+    pub fn has_knob(&self) -> bool {
+        self.knobs.len() > 1
+    }
+}
+
 /// Every rule that can be asked for by name.
 pub const RULES: &[Named] = &[
     Named {
