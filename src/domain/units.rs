@@ -112,6 +112,12 @@ pub fn to_u32_rounded(value: f64) -> u32 {
     if value.is_nan() { 0 } else { value.round().clamp(0.0, f64::from(u32::MAX)) as u32 }
 }
 
+/// An estimate that may be negative, to the nearest whole number.
+#[expect(clippy::cast_possible_truncation, reason = "a float cast saturates")]
+pub fn to_i64_rounded(value: f64) -> i64 {
+    value.round() as i64
+}
+
 /// Nearest u64; what lies outside becomes the nearest end, NaN becomes 0.
 #[expect(
     clippy::cast_possible_truncation,

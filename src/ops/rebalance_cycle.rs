@@ -10,6 +10,7 @@ use super::moves::{Jobs, Watch};
 use super::policies::Rules;
 use super::routes::{Guessed, Looked, MOST_ASKED, Routes};
 use super::{Flows, Ops, OrderError};
+use crate::domain::units::to_i64_rounded;
 use crate::domain::{ChannelId, Job, MoveFailure, Msat, NodeView, PeerId, Ppm, Sat, Scid, Share, Side, Time};
 use crate::fees::{self, Market, PlanInputs, Planned};
 use crate::ledger::{MoveEnd, MoveRow, NewMove, Reputation};
@@ -371,7 +372,7 @@ impl Ops {
             to_peer: made.to_peer,
             order: made.order,
             reserved: made.reserved,
-            profit_msat: whole_msat(made.numbers.profit),
+            profit_msat: to_i64_rounded(made.numbers.profit),
             manual,
             summary: made.to_string(),
             before,
@@ -479,10 +480,4 @@ fn tuning(options: &Options) -> Tuning {
         kelly: options.enable_kelly.then(|| Share::clamped(options.kelly_fraction)),
         hive_tolerance: msat(options.hive_rebalance_tolerance),
     }
-}
-
-/// An estimate for the record.
-#[expect(clippy::cast_possible_truncation, reason = "a float cast saturates, and it is an estimate")]
-fn whole_msat(estimate: f64) -> i64 {
-    estimate.round() as i64
 }

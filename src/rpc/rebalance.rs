@@ -1,11 +1,15 @@
 //! `revenue-rebalance`: one move of liquidity, or a whole step, by hand.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::rebalance_debug::up;
 use super::{Answer, Args, Command, RpcError, rounded};
-use crate::domain::Sat;
+use crate::accounts::sat_floor;
+use crate::domain::units::to_i64_rounded;
+use crate::domain::{Sat, Scid};
 use crate::ops::{Begun, HandOrder, Ops, RebalanceReport};
 use crate::rebalance::Move;
 
@@ -31,7 +35,9 @@ pub(super) const COMMAND: Command = Command {
         (
             "candidate",
             "The move: `from_channel`, `to_channel`, `from_peer_id`, `to_peer_id`, `amount_sats`, `amount_msat`, `max_fee_ppm`, \
-             `max_budget_msat` (reserved), `expected_value_msat`, `expected_cost_msat`, `cost_basis`, `chance`, `expected_profit_sats`.",
+             `max_budget_msat` and `max_budget_sats` (reserved, the latter rounded up), `spread_ppm` (what the last of it is worth more \
+             there than here), `source_candidates` (always one: `from_channel`), `num_source_candidates`, `expected_value_msat`, \
+             `expected_cost_msat`, `cost_basis`, `chance`, `expected_profit_sats` (rounded down).",
         ),
         ("rebalance_id", "Under which the ledger keeps it."),
         ("dry_run", "Nothing was ordered."),
@@ -73,6 +79,7 @@ fn order(args: &Args) -> Result<Option<HandOrder>, RpcError> {
         (Some(from), Some(to), Some(amount)) if amount > Sat(0) => {
             Ok(Some(HandOrder { to, pair: Some((from, amount)), max_fee, force }))
         }
+        (Some(_), Some(_), Some(_)) => Err(RpcError::caller("'amount_sats' is 0; give at least 1")),
         _ => Err(RpcError::caller(
             "give 'from_channel', 'to_channel' and 'amount_sats'; or one channel alone, which is filled as is best",
         )),
@@ -90,11 +97,15 @@ fn candidate(made: &Move) -> Value {
         "amount_msat": order.amount.0.saturating_mul(1000),
         "max_fee_ppm": order.max,
         "max_budget_msat": made.reserved,
-        "expected_value_msat": numbers.value.round(),
-        "expected_cost_msat": numbers.cost.round(),
+        "max_budget_sats": up(made.reserved),
+        "spread_ppm": to_i64_rounded(numbers.difference),
+        "source_candidates": [order.from],
+        "num_source_candidates": 1,
+        "expected_value_msat": to_i64_rounded(numbers.value),
+        "expected_cost_msat": to_i64_rounded(numbers.cost),
         "cost_basis": numbers.basis.to_string(),
         "chance": rounded(numbers.chance),
-        "expected_profit_sats": (numbers.profit / 1000.0).round(),
+        "expected_profit_sats": sat_floor(to_i64_rounded(numbers.profit)),
     })
 }
 
@@ -130,13 +141,18 @@ fn step(report: &RebalanceReport) -> Value {
             told
         })
         .collect();
+    // A channel may have been refused both ways: to be filled, and to be drained.
+    let served: BTreeSet<Option<Scid>> =
+        report.plan.moves.iter().flat_map(|m| [Some(m.order.from), Some(m.order.to)]).collect();
+    let refused: BTreeSet<Option<Scid>> = report.plan.refused.iter().map(|refusal| refusal.scid).collect();
+    let refused = refused.difference(&served).count();
     let mut answer = json!({
         "status": "success",
         "success": true,
         "moves": moves,
-        "refused": report.plan.refused.len(),
+        "refused": refused,
         "dry_run": report.dry_run,
-        "message": format!("{} moves are worth their cost, {} channels have none", moves.len(), report.plan.refused.len()),
+        "message": format!("{} moves are worth their cost, {} channels have none", moves.len(), refused),
     });
     if let Some(warning) = report.rebalancer.in_words() {
         answer["warning_rebalancer"] = json!(warning);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{Answer, Args, Command, date};
+use crate::domain::Msat;
 use crate::ops::{Begun, MoveDifference, Ops, Presence, RebalanceReport};
 use crate::rebalance::Refusal;
 
@@ -21,7 +22,8 @@ pub(super) const COMMAND: Command = Command {
         (
             "capital_controls",
             "`daily_budget_msat` (of 24 hours), `daily_spent_msat`, `daily_reserved_msat`, `budget_remaining_msat`, \
-             `free_slots`, `budget_ok`, and `stopped_by` in words.",
+             the same as `daily_budget_sats`, `daily_spent_sats`, `daily_reserved_sats`, `budget_remaining_sats` (what is spent and \
+             reserved rounded up, the rest down), `free_slots`, `budget_ok`, and `stopped_by` in words.",
         ),
         ("moves[]", "`move` in words, and `outcome`."),
         (
@@ -67,6 +69,10 @@ fn shape(report: &RebalanceReport) -> Value {
             "daily_spent_msat": budget.spent,
             "daily_reserved_msat": budget.reserved,
             "budget_remaining_msat": budget.room,
+            "daily_budget_sats": budget.limit.sat_floor(),
+            "daily_spent_sats": up(budget.spent),
+            "daily_reserved_sats": up(budget.reserved),
+            "budget_remaining_sats": budget.room.sat_floor(),
             "free_slots": budget.slots,
             "budget_ok": budget.stop.is_none(),
             "stopped_by": budget.stop.map(|stop| stop.to_string()),
@@ -76,6 +82,11 @@ fn shape(report: &RebalanceReport) -> Value {
         "rejection_reasons": report.plan.refused.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "warnings": report.rebalancer.in_words().into_iter().collect::<Vec<_>>(),
     })
+}
+
+/// A cost is never shown smaller than it is.
+pub(super) fn up(msat: Msat) -> u64 {
+    msat.0.div_ceil(1000)
 }
 
 fn difference(found: &MoveDifference) -> Value {
