@@ -32,7 +32,8 @@ pub(super) const COMMAND: Command = Command {
         (
             "channel_states[]",
             "Channels that route, by class: `channel_id` (short channel id), `peer_id`, `state` (`source`, `sink`, \
-             `balanced`, `idle`; `unknown` before the first analysis), `flow_ratio` ((out - in) / (out + in), -1 to 1), \
+             `balanced`, `idle`; `unknown` before the first analysis), `flow_ratio` (-1 to 1: (out - in) / (out + in) of the amounts of each day, \
+             recent days weighted more as by `ema_decay`, so it is not the ratio of `sats_in` and `sats_out`), \
              `sats_in` and `sats_out` (within the flow window; like all numbers of the flow `null` before the channel's first analysis), `fees_earned_msat` (by forwards out, since the channel is known), `capacity`, `local_sats`, `fee_ppm`, `updated_at`, \
              `confidence` (0 to 1), `velocity` (change of `flow_ratio` a day), `flow_multiplier` (`null`: no fee is \
              multiplied by a flow), `ema_decay` (what is left of a day's weight on the day after), `turnover` (share of the capacity that moves \
