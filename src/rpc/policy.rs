@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::args::required;
+use super::args::{Words, required};
 use super::policy_shape::{self as shape, P, shown};
 use super::{Answer, Args, Command, RpcError};
 use crate::domain::{PeerId, Ppm, Time};
@@ -109,7 +109,7 @@ pub(super) const COMMAND: Command = Command {
 };
 
 /// What each action takes beside its name.
-const ACTIONS: &[(&str, &[&str])] = &[
+const ACTIONS: Words = &[
     (
         "set",
         &[
@@ -152,11 +152,6 @@ async fn run(ops: Arc<Ops>, args: Args) -> Answer {
 
 /// The arguments, each in its place, and none that does not belong to the action.
 fn placed(action: &str, mut args: Args) -> Result<Args, RpcError> {
-    let known = ACTIONS.iter().find(|(name, _)| *name == action);
-    let Some((_, takes)) = known else {
-        let all: Vec<&str> = ACTIONS.iter().map(|(name, _)| *name).collect();
-        return Err(RpcError::caller(format!("unknown action '{action}'; give {}", all.join(", "))));
-    };
     // By position the first free place is another's.
     match action {
         "tag" | "untag" => args.move_to("strategy", "tag"),
@@ -165,16 +160,8 @@ fn placed(action: &str, mut args: Args) -> Result<Args, RpcError> {
         "batch" => args.move_to("peer_id", "updates"),
         _ => {}
     }
-    let stranger = args.names().find(|name| *name != "action" && !takes.contains(name));
-    match stranger {
-        Some(name) if takes.is_empty() => {
-            Err(RpcError::caller(format!("'{action}' takes no parameters, and not '{name}'")))
-        }
-        Some(name) => {
-            Err(RpcError::caller(format!("'{name}' does not belong to '{action}', which takes {}", takes.join(", "))))
-        }
-        None => Ok(args),
-    }
+    args.only(("action", "action"), action, ACTIONS)?;
+    Ok(args)
 }
 
 pub(super) fn peer_of(args: &Args) -> Result<PeerId, RpcError> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::args::Words;
 use super::books_shape::{line, profitability, sums, warn, worth};
 use super::dashboard::{health, period};
 use super::policy_shape::P;
@@ -70,27 +71,33 @@ pub(super) const COMMAND: Command = Command {
         ("warning_*", "What is missing from these numbers, and why."),
     ],
     refuses: &[
-        "an unknown report, and `peer` without a node id",
+        "an unknown report, `peer` without a node id, and a parameter that does not belong to the report",
         "an `after` that no answer has told, and a `limit` above 10,000",
     ],
     run: |ops, args| Box::pin(run(ops, args)),
     early: None,
 };
 
+/// What each report takes beside its name.
+const REPORTS: Words = &[
+    ("summary", &[]),
+    ("peer", &["peer_id"]),
+    ("hive", &[]),
+    ("policies", &[]),
+    ("costs", &[]),
+    ("journal", &["from", "to", "after", "limit"]),
+];
+
 async fn run(ops: Arc<Ops>, args: Args) -> Answer {
     let kind = args.text("report_type")?.unwrap_or_else(|| "summary".to_owned());
+    args.only(("report_type", "report"), &kind, REPORTS)?;
     let mut answer = match kind.as_str() {
         "summary" => summary(&ops).await?,
         "peer" => peer(&ops, &args).await?,
         "hive" => hive(&ops).await?,
         "policies" => policies(&ops).await?,
         "costs" => costs(&ops.cost_spans().await?),
-        "journal" => journal(&ops, &args).await?,
-        other => {
-            return Err(RpcError::caller(format!(
-                "unknown report '{other}'; give summary, peer, hive, policies, costs or journal"
-            )));
-        }
+        _ => journal(&ops, &args).await?,
     };
     answer["type"] = json!(kind);
     answer["generated_at"] = json!(ops.now().secs());
