@@ -49,11 +49,7 @@ pub(super) const COMMAND: Command = Command {
 
 /// The days of a window that a caller asks for.
 pub(super) fn window_days(args: &Args) -> Result<u64, RpcError> {
-    match args.whole::<u64>("window_days")? {
-        None => Ok(USUAL_DAYS),
-        Some(days) if (1..=MOST_DAYS).contains(&days) => Ok(days),
-        Some(days) => Err(RpcError::caller(format!("'window_days' must be from 1 to {MOST_DAYS}, not {days}"))),
-    }
+    Ok(args.within("window_days", 1..=MOST_DAYS)?.unwrap_or(USUAL_DAYS))
 }
 
 async fn run(ops: Arc<Ops>, args: Args) -> Answer {

@@ -10,7 +10,7 @@ use super::policy_shape::{self as shape, P, shown};
 use super::{Answer, Args, Command, RpcError};
 use crate::domain::{PeerId, Ppm, Time};
 use crate::ops::{FeeOutcome, Ops, Wish};
-use crate::policy::peer::{self, Change, MOST_IN_BATCH, Refusal};
+use crate::policy::peer::{self, Change, MOST_IN_BATCH, MOST_PPM, Refusal};
 
 /// How long an answer waits for the fees that follow from it. Who sets policies (cl-hive) gives up after seconds, and what is not applied
 /// by then is applied as soon as the step that is under way is over.
@@ -179,7 +179,7 @@ fn change_of(args: &Args, [mode, fee]: [&str; 2]) -> Result<Change, RpcError> {
     Ok(Change {
         strategy,
         rebalance,
-        fee: args.unless_none(fee, Args::whole)?.map(|fee| fee.map(Ppm)),
+        fee: args.unless_none(fee, |args, name| args.within(name, 0..=MOST_PPM))?.map(|fee| fee.map(Ppm)),
         tags: args.list("tags")?.map(|tags| tags.iter().map(tag).filter(|tag| !tag.is_empty()).collect()),
         multiplier_min: args.unless_none("fee_multiplier_min", Args::number)?,
         multiplier_max: args.unless_none("fee_multiplier_max", Args::number)?,

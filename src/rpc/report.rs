@@ -227,10 +227,7 @@ async fn journal(ops: &Ops, args: &Args) -> Answer {
     let start = Time::start_of_day(from);
     let end = Time(Time::start_of_day(to + 1).0 - 1);
     let after = args.text("after")?.map(|text| place(&text)).transpose()?;
-    let limit = match args.whole::<u32>("limit")?.unwrap_or(MOST_LINES) {
-        limit @ 1..=MOST_LINES => limit,
-        other => return Err(RpcError::caller(format!("'limit' must be from 1 to {MOST_LINES}, not {other}"))),
-    };
+    let limit = args.within("limit", 1..=MOST_LINES)?.unwrap_or(MOST_LINES);
     // One more than is shown, to know whether there are more.
     let mut lines = ops.journal((start, end), after.as_ref(), limit + 1).await?;
     let more = lines.len() as u64 > u64::from(limit);
