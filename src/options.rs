@@ -191,7 +191,8 @@ impl FromText for u32 {
 
 impl FromText for f64 {
     fn from_text(text: &str) -> Option<f64> {
-        text.parse().ok().filter(|number: &f64| number.is_finite())
+        // No zero below zero.
+        text.parse().ok().filter(|number: &f64| number.is_finite()).map(|number| number + 0.0)
     }
 }
 
