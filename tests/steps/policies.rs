@@ -272,6 +272,8 @@ async fn clboss_is_told_once_and_the_users_tags_stay() {
     stage.beside(&beside);
     stage.hours(5.0).await;
     assert_eq!((beside.told.lock().unwrap().len(), *beside.asked.lock().unwrap()), (told.len(), 2), "once a life");
+    let never_ours = stage.ops.remanage(channel.peer, Some("open")).await.unwrap_err().to_string();
+    assert_eq!(never_ours, "'tag' must be 'lnfee' or 'balance', which is all that we take, not 'open'");
     assert_eq!(stage.ops.remanage(channel.peer, None).await.unwrap(), ["lnfee"]);
     assert_eq!(beside.unmanaged.lock().unwrap()[&channel.peer], tags(&["close", "open"]));
     stage.hours(2.0).await;
