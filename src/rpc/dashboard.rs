@@ -58,14 +58,20 @@ async fn run(ops: Arc<Ops>, args: Args) -> Answer {
     let mut answer = json!({
         "financial_health": health(&report),
         "period": period(&report),
-        "balances": worth(report.worth.as_ref().map(|(_, worth)| worth)),
+        "balances": balances(&report),
         "warnings": bleeders.iter().map(|books| sentence(books)).collect::<Vec<_>>(),
         "bleeder_count": bleeders.len(),
         "bleeders": bleeders.iter().map(|books| bleeder(books)).collect::<Vec<_>>(),
     });
-    answer["balances"]["as_of"] = json!(report.worth.as_ref().map(|(at, _)| at.secs()));
     warn(&mut answer, &report);
     Ok(answer)
+}
+
+/// Where the money lay, and when somebody looked.
+pub(super) fn balances(report: &BooksReport) -> Value {
+    let mut balances = worth(report.worth.as_ref().map(|(_, worth)| worth));
+    balances["as_of"] = json!(report.worth.as_ref().map(|(at, _)| at.secs()));
+    balances
 }
 
 pub(super) fn health(report: &BooksReport) -> Value {

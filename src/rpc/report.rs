@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::args::Words;
-use super::books_shape::{line, profitability, sums, warn, worth};
-use super::dashboard::{health, period};
+use super::books_shape::{line, profitability, sums, warn};
+use super::dashboard::{balances, health, period};
 use super::policy_shape::P;
 use super::profitability::of_peer;
 use super::snapshots::day;
@@ -112,7 +112,7 @@ async fn summary(ops: &Ops) -> Answer {
         "policies": counted(&all),
         "financial_health": health(&report),
         "period": period(&report),
-        "balances": worth(report.worth.as_ref().map(|(_, worth)| worth)),
+        "balances": balances(&report),
         "channels": { "open": open, "closed": closed },
     });
     warn(&mut answer, &report);
