@@ -1,5 +1,6 @@
 //! `revenue-policy`: what holds for the channels with one peer.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -101,7 +102,7 @@ pub(super) const COMMAND: Command = Command {
     refuses: &[
         "an unknown action, peer id, strategy or mode, a number out of range, and a parameter that does not belong to the action",
         "strategy `static` without a fee",
-        "a batch of which one entry is refused, as a whole; the error names the entry, counted from 1",
+        "a batch of which one entry is refused, or that has a peer twice, as a whole; the error names the entry, counted from 1",
         "more than 10 changes a minute of one peer's policy (error 4003)",
     ],
     run: |ops, args| Box::pin(run(ops, args)),
@@ -261,11 +262,26 @@ async fn batch(ops: &Arc<Ops>, args: &Args) -> Answer {
         read(entry).map_err(told)
     };
     let wanted = entries.iter().enumerate().map(named).collect::<Result<Vec<_>, _>>()?;
+    let peers: Vec<PeerId> = wanted.iter().map(|(peer, _)| *peer).collect();
+    each_once(&peers)?;
     let done = ops.change_policies(wanted).await?;
     let policies: Vec<P> = done.iter().map(|answer| shown(answer, ops.now())).collect();
     let message = format!("{} policies are as asked", done.len());
     let answer = json!({ "status": "success", "updated": done.len(), "policies": policies, "message": message });
     Ok(applied(ops, answer).await)
+}
+
+/// What two entries want of one peer could not both hold.
+fn each_once(peers: &[PeerId]) -> Result<(), RpcError> {
+    let mut first: HashMap<PeerId, usize> = HashMap::new();
+    for (place, peer) in peers.iter().enumerate() {
+        if let Some(before) = first.insert(*peer, place) {
+            let (number, before) = (place + 1, before + 1);
+            let text = format!("entry {number}: {peer} is in entry {before} already; give each peer once");
+            return Err(RpcError::caller(text));
+        }
+    }
+    Ok(())
 }
 
 async fn suggest(ops: &Ops) -> Answer {
@@ -293,4 +309,41 @@ pub(super) async fn applied(ops: &Arc<Ops>, mut answer: Value) -> Value {
     answer["applied"] = json!(done.is_some());
     answer["fees"] = shape::fees(&done.unwrap_or_default());
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::PolicyAnswer;
+    use crate::policy::peer::PeerPolicy;
+
+    fn peer(byte: u8) -> PeerId {
+        let mut id = [byte; 33];
+        id[0] = 2;
+        PeerId(id)
+    }
+
+    #[test]
+    fn a_batch_has_each_peer_once() {
+        assert_eq!(each_once(&[peer(1), peer(2)]), Ok(()));
+        let twice = each_once(&[peer(1), peer(2), peer(1)]).unwrap_err().message;
+        assert_eq!(twice, format!("entry 3: {} is in entry 1 already; give each peer once", peer(1)));
+    }
+
+    #[test]
+    fn limits_of_a_fee_are_those_of_policies() {
+        let args = Args::read("revenue-policy", COMMAND.usage, &json!(["set", "fee_ppm=-1"])).unwrap();
+        let told = change_of(&args, ["rebalance", "fee_ppm"]).unwrap_err().message;
+        assert_eq!(told, "'fee_ppm' must be a whole number from 0 to 100000, not '-1'");
+    }
+
+    /// The row of such a policy shows `dynamic`.
+    #[test]
+    fn a_policy_without_a_strategy_says_what_decides() {
+        let change = Change { tags: Some(vec!["vip".to_owned()]), ..Change::default() };
+        let policy: PeerPolicy = peer::changed(None, peer(1), &change, Time(0)).unwrap();
+        let told = shape::message(&PolicyAnswer { peer: peer(1), policy: Some(policy), unchanged: false });
+        let rest = "no strategy, tags vip ('dynamic', unless a rule says otherwise)";
+        assert_eq!(told, format!("policy of {}: {rest}", peer(1)));
+    }
 }
