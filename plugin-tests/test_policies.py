@@ -343,6 +343,8 @@ def test_cl_hive_never_waits_on_a_large_node(tmp_path):
 @simulated
 def test_cl_hive_hears_of_a_channel_that_closes(node):
     node.rpc.call("sim-neighbours", {"hive": True})
+    # A return is told of what is open for an hour at least.
+    node.make_forwards()
     node.ready()
     wait_for(lambda: node.rpc.call("revenue-status")["books"]["read_at"], 60, "the books to be read")
     scid, peer = first_channel(node)
