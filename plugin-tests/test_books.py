@@ -104,6 +104,7 @@ def test_history_and_reports(node):
     summary = node.rpc.call("revenue-report")
     assert summary["type"] == "summary"
     has(summary["policies"], ["total", "by_strategy", "by_rebalance_mode"])
+    has(summary["balances"], DASHBOARD["balances"])
     costs = node.rpc.call("revenue-report", ["costs"])
     for kind in ["closure_costs", "splice_costs"]:
         has(costs[kind], ["last_24h_sats", "last_7d_sats", "last_30d_sats", "total_sats"])
@@ -117,7 +118,7 @@ def test_history_and_reports(node):
     assert stranger["profitability"] is None and stranger["channels"] == []
     journal = node.rpc.call("revenue-report", {"report_type": "journal"})
     assert journal["count"] == len(journal["entries"]) and journal["next"] is None
-    for wrong in [["weather"], ["peer"], ["peer", "nobody"]]:
+    for wrong in [["weather"], ["peer"], ["peer", "nobody"], ["costs", "x"], ["journal", peer], ["hive", "limit=3"]]:
         assert refused(node.rpc.call, "revenue-report", wrong)["code"] == -32602
 
 

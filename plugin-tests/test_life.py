@@ -102,6 +102,13 @@ def test_a_foreign_database_is_not_touched(node, tmp_path):
     assert path.read_bytes() == before
 
 
+def test_a_path_that_cannot_be_made_is_refused_at_the_door(node):
+    with pytest.raises(RpcError) as refused:
+        node.start_plugin(db_path="/proc/nope/x.db")
+    assert "its folder '/proc/nope' cannot be made" in refused.value.error["message"]
+    assert not node.plugin_runs()
+
+
 def test_no_sqlite_file_is_not_touched(node, tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("dear diary, " * 100)

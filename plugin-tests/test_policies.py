@@ -343,11 +343,17 @@ def test_cl_hive_never_waits_on_a_large_node(tmp_path):
 @simulated
 def test_cl_hive_hears_of_a_channel_that_closes(node):
     node.rpc.call("sim-neighbours", {"hive": True})
+    # A return is told of what is open for an hour at least.
+    node.make_forwards()
     node.ready()
+    wait_for(lambda: node.rpc.call("revenue-status")["books"]["read_at"], 60, "the books to be read")
     scid, peer = first_channel(node)
     node.rpc.call("sim-close", [scid])
     (told,) = wait_for(lambda: heard(node, "hive-channel-closed"), 10, "the news")
     assert (told["peer_id"], told["channel_id"], told["closer"]) == (peer, scid, "local")
     assert told["capacity_sats"] > 0 and None not in told.values()
+    books = node.rpc.call("revenue-profitability", [scid])["profitability"]
+    assert told["net_pnl_sats"] == books["net_profit_sats"] and told["total_rebalance_cost_sats"] == books["rebalance_cost_sats"]
+    assert told["duration_days"] == int(books["days_active"]) and 0 < told["profitability_score"] < 1
     time.sleep(1)
     assert len(heard(node, "hive-channel-closed")) == 1

@@ -327,3 +327,25 @@ def test_demand_makes_the_plan_move_by_itself(ring):
     assert sum(move["actual_fee_msat"] for move in moves) == fees == ring.booked() - noted > 0, (moves, fees)
     assert any(move["status"] == "success" for move in moves), moves
     assert ring.reserved() == 0
+
+
+@pytest.mark.skipif(bool(LIGHTNINGD), reason="test_books.py plays it with a real bookkeeper")
+def test_what_is_moved_stands_in_the_books_beside_what_is_paid_on_the_chain(ring):
+    ring.start_sling()
+    ring.ready()
+    assert ring.closed(ring.order(100_000))["status"] == "success"
+    spliced = ring.node.channel(ring.source)["channel_id"]
+    ring.rpc.call("sim-splice", [ring.source, 100_000])
+    for _ in range(30):
+        ring.passes()
+
+    def booked():
+        books = ring.rpc.call("revenue-profitability", [spliced])["profitability"]
+        return books if books["splice_cost_sats"] and books["rebalance_cost_sats"] else None
+
+    books = wait_for(booked, 150, "the splice and the move to be booked")
+    fees, _ = ring.paid()
+    assert (books["splice_cost_sats"], books["rebalance_cost_sats"]) == (258, fees // 1000), books
+    assert books["splice_in_sats"] == 100_000 and not books["costs_are_estimated"]
+    costs = ring.rpc.call("revenue-report", ["costs"])
+    assert costs["opening_costs"]["total_sats"] > 0 and costs["splice_costs"]["summary"]["splice_count"] == 1

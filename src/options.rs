@@ -1,5 +1,7 @@
 //! The table of options, and everything that follows from it: struct, parsing, ranges, precedence, manual. Never does I/O.
 
+mod former;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -66,6 +68,8 @@ pub enum Source {
 pub enum OptionError {
     #[error("unknown option '{given}'{}", nearest.map(|n| format!("; did you mean '{n}'?")).unwrap_or_default())]
     Unknown { given: String, nearest: Option<&'static str> },
+    #[error("option '{given}' of the earlier plugin has no effect here: {why}")]
+    Former { given: String, why: &'static str },
     #[error("option '{}': '{given}' is not allowed; give {allowed}", written(key))]
     Bad { key: &'static str, given: String, allowed: String },
     #[error("option '{}' is fixed while the plugin runs; {how}", written(key))]
@@ -191,7 +195,8 @@ impl FromText for u32 {
 
 impl FromText for f64 {
     fn from_text(text: &str) -> Option<f64> {
-        text.parse().ok().filter(|number: &f64| number.is_finite())
+        // No zero below zero.
+        text.parse().ok().filter(|number: &f64| number.is_finite()).map(|number| number + 0.0)
     }
 }
 
@@ -291,6 +296,9 @@ pub fn find(name: &str) -> Result<&'static Spec, OptionError> {
     let key = name.strip_prefix(PREFIX).unwrap_or(name).replace('-', "_");
     TABLE.iter().find(|spec| spec.key == key || spec.aliases.contains(&key.as_str())).ok_or_else(|| {
         let key = key.to_ascii_lowercase();
+        if let Some(why) = former::why(&key) {
+            return OptionError::Former { given: name.to_owned(), why };
+        }
         let spelled =
             |spec: &'static Spec| std::iter::once(&spec.key).chain(spec.aliases).map(move |known| (spec.key, *known));
         let nearest = TABLE.iter().flat_map(spelled).map(|(own, known)| (edits(known, &key), own)).min();
@@ -420,6 +428,13 @@ pub fn manual() -> String {
             spec.doc
         );
     }
+    page.push_str(
+        "\n## Options of the earlier plugin that do nothing here\n\n\
+         They are refused by name, so that nobody believes them to be set.\n\n| Option | Why |\n|---|---|\n",
+    );
+    for (keys, why) in former::FORMER {
+        let _ = writeln!(page, "| `{}` | {why} |", keys.join("`, `"));
+    }
     page
 }
 
@@ -458,6 +473,26 @@ mod tests {
         for far in ["all", "", "fee", "revenue-ops-", "something"] {
             assert_eq!(find(far).unwrap_err().to_string(), format!("unknown option '{far}'"));
         }
+    }
+
+    #[test]
+    fn an_option_of_the_earlier_plugin_is_refused_with_the_reason() {
+        let error = find("source_threshold").unwrap_err().to_string();
+        let why = "a channel is a source or a sink where twice as much goes one way as the other, whatever its size";
+        assert_eq!(error, format!("option 'source_threshold' of the earlier plugin has no effect here: {why}"));
+        for name in ["sling-max-hops", "revenue-ops-ema-smoothing-alpha", "ENABLE_VELOCITY_GATE"] {
+            let error = find(name).unwrap_err();
+            assert!(matches!(&error, OptionError::Former { given, .. } if given == name), "{error}");
+        }
+        let twice = former::FORMER.iter().flat_map(|(keys, _)| *keys).find(|key| TABLE.iter().any(|s| s.key == **key));
+        assert_eq!(twice, None, "an option is either here or not");
+    }
+
+    #[test]
+    fn there_is_one_zero() {
+        let mut options = Options::default();
+        options.set(find("vegas_decay").unwrap(), "-0").unwrap();
+        assert_eq!(options.get(find("vegas_decay").unwrap()).to_string(), "0.0");
     }
 
     #[test]

@@ -166,8 +166,9 @@ where
     }
     let settings = Settings::new(Layers { config, ..Layers::default() })?;
     let path = ledger_path(&settings.now().db_path)?;
-    crate::ledger::peek(&path)?;
     let scale = time_scale(std::env::var(TIME_SCALE).ok().as_deref(), &network)?;
+    // The last check, because it makes a file where there is none.
+    crate::ledger::peek(&path)?;
     let clock: Arc<dyn Clock> = match scale {
         None => Arc::new(SystemClock),
         Some(TimeScale { factor, origin }) => Arc::new(ScaledClock::new(factor, origin)),

@@ -47,6 +47,8 @@ fn a_bad_option_disables_the_plugin_in_one_sentence() {
         ("min_fee_ppm", "6000", ["'revenue-ops-min-fee-ppm' (6000)", "'revenue-ops-max-fee-ppm' (5000) contradict"]),
         ("db_path", "~nobody/r.db", [name, "db-path': the home directory in '~nobody/r.db' is not known"]),
         ("db_path", "/tmp", ["'/tmp' cannot be opened: Is a directory", "'revenue-ops-db-path'"]),
+        ("db_path", "/proc/nope/x.db", ["its folder '/proc/nope' cannot be made", "'revenue-ops-db-path'"]),
+        ("db_path", "/dev/null/x.db", ["'/dev/null/x.db' cannot be opened", "'revenue-ops-db-path'"]),
     ] {
         let mut plugin = Plugin::start();
         let reason = plugin.init(&[(key, value)])["result"]["disable"].clone();

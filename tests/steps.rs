@@ -173,6 +173,24 @@ async fn a_new_channel_with_a_peer_gets_the_peers_fee_at_once() {
 }
 
 #[tokio::test]
+async fn who_is_named_is_found_or_told_to_be_unknown() {
+    let stage = Stage::new(3, 8, &[]).await;
+    stage.cycle().await;
+    let channel = stage.single().await;
+    let scid = channel.scid.unwrap().to_string();
+    let set = stage.ops.set_fee(&scid.replace('x', ":"), Ppm(432), false).await.unwrap();
+    assert_eq!((set.channel, set.new), (channel.channel_id, Ppm(432)));
+    stage.ops.book_cycle().await.unwrap();
+    let (report, at) = stage.ops.channel_books(&scid.replace('x', ":"), 30).await.unwrap();
+    assert_eq!(report.channels[at].name(), scid);
+    let stranger = format!("02{}", "ab".repeat(32));
+    let told = stage.ops.set_fee(&stranger, Ppm(100), false).await.unwrap_err().to_string();
+    assert_eq!(told, format!("the node has no channel with {stranger}; lightning-cli listpeerchannels shows all"));
+    let told = stage.ops.set_fee("1:2", Ppm(100), false).await.unwrap_err().to_string();
+    assert!(told.starts_with("'1:2' is not a short channel id"), "{told}");
+}
+
+#[tokio::test]
 async fn a_fee_by_hand_is_held_for_a_block_and_climbs_on() {
     let stage = Stage::new(3, 8, &[("max_fee_ppm", "2000")]).await;
     stage.hours(30.0).await;

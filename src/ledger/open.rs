@@ -91,10 +91,15 @@ pub(super) enum Found {
     Sqlite,
 }
 
-/// Refuses a file that is no ledger of ours, or a newer one, by its first bytes: cheap enough for the start of a plugin.
-/// Whose ledger it is, only [`Ledger::open`] can tell.
+/// Refuses a file that is no ledger of ours, or a newer one, by its first bytes, and a path where none can be made or written: cheap
+/// enough for the start of a plugin. Whose ledger it is, only [`Ledger::open`] can tell.
 pub fn peek(path: &Path) -> Result<(), OpenError> {
-    look_at(path, &path.display().to_string()).map(drop)
+    let name = path.display().to_string();
+    let writable = match look_at(path, &name)? {
+        Found::Nothing => create(path),
+        Found::Sqlite => OpenOptions::new().write(true).open(path).map(drop),
+    };
+    writable.map_err(|error| OpenError::Broken { path: name, why: error.to_string() })
 }
 
 impl Ledger {
@@ -209,7 +214,10 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
 /// Only the node's own user may read where its money goes.
 fn create(path: &Path) -> std::io::Result<()> {
     if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty() && !p.exists()) {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
+            let text = format!("its folder '{}' cannot be made: {error}", folder.display());
+            std::io::Error::new(error.kind(), text)
+        })?;
     }
     OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).map(|_| ())
 }

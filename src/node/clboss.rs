@@ -9,7 +9,8 @@ use serde_json::{Map, Value, json};
 use super::NodeError;
 use super::cln::CoreLightning;
 use super::cln_row::garbled;
-use super::neighbours::{HiveNews, HivePast, Neighbours, Unmanaged};
+use super::neighbours::{HiveNews, Neighbours, Unmanaged};
+use crate::domain::units::to_u64_rounded;
 use crate::domain::{Msat, PeerId, Side};
 
 #[async_trait]
@@ -76,15 +77,20 @@ fn hive_call(news: &HiveNews) -> (&'static str, Value) {
             ("hive-channel-opened", params.into())
         }
         HiveNews::Closed { closer, past, .. } => {
-            let HivePast { capacity, revenue, forwards, volume, our_fee, their_fee } = *past;
             put("closer", closer.map(side));
-            put("capacity_sats", capacity.map(sats));
-            put("total_revenue_sats", revenue.map(sats));
-            put("forward_count", forwards.map(|n| json!(n)));
-            put("forward_volume_sats", volume.map(sats));
-            put("our_fee_ppm", our_fee.map(|fee| json!(fee)));
-            put("their_fee_ppm", their_fee.map(|fee| json!(fee)));
-            put("routing_score", forwards.map(|n| json!(routing_score(n))));
+            put("close_type", past.close_type.map(|how| json!(how.name())));
+            put("capacity_sats", past.capacity.map(sats));
+            put("duration_days", past.days.map(|days| json!(to_u64_rounded(days.floor()))));
+            put("total_revenue_sats", past.revenue.map(sats));
+            put("total_rebalance_cost_sats", past.rebalance_cost.map(sats));
+            // A loss is never told smaller than it is.
+            put("net_pnl_sats", past.net_msat.map(|net| json!(net.div_euclid(1000))));
+            put("forward_count", past.forwards.map(|n| json!(n)));
+            put("forward_volume_sats", past.volume.map(sats));
+            put("our_fee_ppm", past.our_fee.map(|fee| json!(fee)));
+            put("their_fee_ppm", past.their_fee.map(|fee| json!(fee)));
+            put("routing_score", past.forwards.map(|n| json!(routing_score(n))));
+            put("profitability_score", past.annualised_roc.map(|roc| json!(profitability_score(roc))));
             ("hive-channel-closed", params.into())
         }
     }
@@ -101,10 +107,21 @@ fn routing_score(forwards: u64) -> f64 {
     }
 }
 
+fn profitability_score(roc_percent: f64) -> f64 {
+    match roc_percent {
+        roc if roc > 10.0 => 0.9,
+        roc if roc > 5.0 => 0.7,
+        roc if roc > 0.0 => 0.5,
+        roc if roc > -5.0 => 0.3,
+        _ => 0.1,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{ChannelId, Ppm, Scid};
+    use crate::domain::{ChannelId, CloseType, Ppm, Scid};
+    use crate::node::neighbours::HivePast;
 
     fn id(byte: u8) -> PeerId {
         let mut id = [byte; 33];
@@ -138,5 +155,24 @@ mod tests {
         assert_eq!((&params["total_revenue_sats"], &params["routing_score"]), (&json!(1), &json!(0.7)));
         assert_eq!((&params["closer"], &params["our_fee_ppm"]), (&json!("remote"), &json!(0)));
         assert!(params.get("capacity_sats").is_none() && params.get("net_pnl_sats").is_none());
+    }
+
+    #[test]
+    fn the_hive_is_told_what_the_books_say_of_a_channel() {
+        let past = HivePast {
+            close_type: Some(CloseType::Mutual),
+            days: Some(30.9),
+            rebalance_cost: Some(Msat(2_999)),
+            net_msat: Some(-1_500),
+            annualised_roc: Some(-0.2),
+            ..HivePast::default()
+        };
+        let channel = ChannelId([7; 32]);
+        let (_, params) = hive_call(&HiveNews::Closed { peer: id(1), channel, scid: None, closer: None, past });
+        let told = ["close_type", "duration_days", "total_rebalance_cost_sats", "net_pnl_sats", "profitability_score"];
+        let told = told.map(|field| params[field].clone());
+        assert_eq!(told, [json!("mutual"), json!(30), json!(2), json!(-2), json!(0.3)]);
+        let score = |roc: f64| profitability_score(roc);
+        assert_eq!([10.1, 10.0, 5.0, 0.0, -5.0].map(score), [0.9, 0.7, 0.5, 0.3, 0.1]);
     }
 }

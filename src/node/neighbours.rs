@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use async_trait::async_trait;
 
 use super::NodeError;
-use crate::domain::{ChannelId, Msat, PeerId, Ppm, Scid, Side};
+use crate::domain::{ChannelId, CloseType, Msat, PeerId, Ppm, Scid, Side};
 
 /// What CLBoss leaves alone: tags by peer.
 pub type Unmanaged = HashMap<PeerId, BTreeSet<String>>;
@@ -31,10 +31,17 @@ pub enum HiveNews {
 }
 
 /// What a channel has been to us.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct HivePast {
     pub capacity: Option<Msat>,
+    pub close_type: Option<CloseType>,
+    pub days: Option<f64>,
     pub revenue: Option<Msat>,
+    pub rebalance_cost: Option<Msat>,
+    /// Revenue less all costs.
+    pub net_msat: Option<i64>,
+    /// Return on the capacity in percent a year.
+    pub annualised_roc: Option<f64>,
     pub forwards: Option<u64>,
     pub volume: Option<Msat>,
     pub our_fee: Option<Ppm>,

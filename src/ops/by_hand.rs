@@ -96,7 +96,11 @@ impl Ops {
     /// Whom an operator named, in any of the ways that the node understands: a peer with all its channels, or one channel.
     async fn named(&self, view: &NodeView, name: &str) -> Result<(PeerId, Option<ChannelId>), OrderError> {
         if let Ok(peer) = name.parse::<PeerId>() {
-            return Ok((peer, None));
+            let is_known = view.channels.iter().any(|channel| channel.peer == peer);
+            return is_known.then_some((peer, None)).ok_or_else(|| {
+                let text = format!("the node has no channel with {peer}; lightning-cli listpeerchannels shows all");
+                OrderError::Caller(text)
+            });
         }
         let id = self.channel_by_name(view, name).await?;
         let channel = view.channels.iter().find(|channel| channel.channel_id == id);
@@ -108,7 +112,10 @@ impl Ops {
         if let Ok(id) = name.parse::<ChannelId>() {
             return Ok(id);
         }
-        let scid: Scid = name.parse().map_err(|error| OrderError::Caller(format!("{error}")))?;
+        let scid = match scid_of(name) {
+            Some(scid) => scid,
+            None => name.parse().map_err(|error| OrderError::Caller(format!("{error}")))?,
+        };
         let named = |channel: &&Channel| channel.scid == Some(scid) || channel.alias == Some(scid);
         if let Some(channel) = view.channels.iter().find(named) {
             return Ok(channel.channel_id);
@@ -177,7 +184,7 @@ fn answer(name: &str, channels: &[&Channel], kinds: &[FeeOutcomeKind], ppm: Ppm)
         return Err(OrderError::Broken(anyhow::anyhow!(text)));
     }
     let by_name = |channel: &&&Channel| {
-        channel.scid.is_some_and(|scid| scid.to_string() == name) || channel.channel_id.to_string() == name
+        (channel.scid.is_some() && channel.scid == scid_of(name)) || channel.channel_id.to_string() == name
     };
     let named = channels.iter().find(by_name).or(channels.first()).ok_or_else(|| unknown(name))?;
     Ok(SetFeeAnswer {
@@ -192,6 +199,11 @@ fn answer(name: &str, channels: &[&Channel], kinds: &[FeeOutcomeKind], ppm: Ppm)
             .filter_map(|channel| channel.scid)
             .collect(),
     })
+}
+
+/// A short channel id as operators write it; with `:` in place of `x` it is the same.
+pub(super) fn scid_of(name: &str) -> Option<Scid> {
+    name.replace(':', "x").parse().ok()
 }
 
 fn unknown(name: &str) -> OrderError {

@@ -18,8 +18,8 @@ const UNIGNORED: &str = "clboss_unignored";
 /// CLBoss's words for what it manages.
 pub(super) const FEES: &str = "lnfee";
 pub(super) const BALANCE: &str = "balance";
-/// All of them.
-const TAGS: [&str; 4] = [FEES, BALANCE, "open", "close"];
+/// What we ever take of it.
+const TAKEN: [&str; 2] = [FEES, BALANCE];
 
 /// What is known of CLBoss in this life.
 #[derive(Default)]
@@ -174,8 +174,8 @@ impl Ops {
 
     /// Gives back to CLBoss what we took from it; all, or one tag. Answers the tags.
     pub async fn remanage(&self, peer: PeerId, tag: Option<&str>) -> Result<Vec<String>, OrderError> {
-        if let Some(unknown) = tag.filter(|tag| !TAGS.contains(tag)) {
-            let text = format!("'tag' must be 'lnfee', 'balance', 'open' or 'close', not '{unknown}'");
+        if let Some(other) = tag.filter(|tag| !TAKEN.contains(tag)) {
+            let text = format!("'tag' must be '{FEES}' or '{BALANCE}', which is all that we take, not '{other}'");
             return Err(OrderError::Caller(text));
         }
         let _turn = self.turn.lock().await;

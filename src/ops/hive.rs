@@ -1,9 +1,13 @@
 //! What cl-hive is told: channels that were opened and closed, with what we know of them. What we do not know is left out.
 
 use super::Ops;
-use crate::domain::{Channel, ChannelId, ChannelState, PeerId, Scid, Side};
+use crate::accounts::return_on_capital;
+use crate::domain::{Channel, ChannelId, ChannelState, Msat, PeerId, Scid, Side};
 use crate::node::NodeEvent;
 use crate::node::neighbours::{HiveNews, HivePast};
+
+/// What is told is of the whole life; the books want a window besides.
+const WINDOW_DAYS: u64 = 1;
 
 impl Ops {
     /// Tells cl-hive of an opening or a closing, if that is what happened and it is there. Holds up nobody: whoever calls this does not
@@ -52,12 +56,23 @@ impl Ops {
         closer: Option<Side>,
     ) -> anyhow::Result<HiveNews> {
         let seen = self.channel_now(channel).await;
-        let totals = self.ledger.totals().await?.get(&channel).copied();
+        // The same that revenue-profitability shows.
+        let report = self.books(WINDOW_DAYS).await?;
+        let books = report.channels.iter().find(|books| books.id() == channel).map(|books| &books.statement);
+        let sums = books.map(|books| books.lifetime);
+        let capacity = seen.as_ref().map(|seen| seen.capacity);
+        let days = books.and_then(|books| books.life.days_open(report.now));
+        let roc = sums.zip(days).and_then(|(sums, days)| return_on_capital(sums.net(), capacity?.0, days));
         let past = HivePast {
-            capacity: seen.as_ref().map(|seen| seen.capacity),
-            revenue: totals.map(|totals| crate::domain::Msat(totals.fees_earned_msat)),
-            forwards: totals.map(|totals| totals.out_count.saturating_add(totals.in_count)),
-            volume: totals.map(|totals| crate::domain::Msat(totals.out_msat.saturating_add(totals.in_msat))),
+            capacity,
+            close_type: books.and_then(|books| books.life.close_type),
+            days,
+            revenue: sums.map(|sums| Msat(sums.earned)),
+            rebalance_cost: sums.map(|sums| Msat(sums.costs.rebalance)),
+            net_msat: sums.map(|sums| sums.net()),
+            annualised_roc: roc.map(|roc| roc.annualised),
+            forwards: sums.map(|sums| sums.forwards()),
+            volume: sums.map(|sums| Msat(sums.out_msat.saturating_add(sums.in_msat))),
             our_fee: seen.as_ref().map(|seen| seen.ours.ppm),
             their_fee: seen.as_ref().and_then(|seen| seen.theirs).map(|theirs| theirs.ppm),
         };

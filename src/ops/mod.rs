@@ -51,7 +51,9 @@ pub use sync::SyncReport;
 use crate::domain::{Chain, ChannelId, Clock, Flow, GraphPeer, Identity, Msat, NodeView, PeerId, Time};
 use crate::fees::{Memory, Plan};
 use crate::ledger::Ledger;
-pub use crate::ledger::{LedgerCheck, MoveRow, MoveState, PolicyChange, PolicyChangeKind, TagRow, Transfer};
+pub use crate::ledger::{
+    LedgerCheck, MoveEnd, MoveRow, MoveState, NewMove, PolicyChange, PolicyChangeKind, TagRow, Transfer,
+};
 use crate::node::books::{Books, NoBooks};
 use crate::node::neighbours::{Alone, Neighbours};
 use crate::node::{Node, Rebalancer};

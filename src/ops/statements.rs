@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use anyhow::Context;
 
 use super::books::BooksSight;
+use super::by_hand::scid_of;
 use super::{Ops, OrderError, Reconciliation};
 use crate::accounts::{
     Advice, AdviceInputs, Class, Profile, Roc, Spliced, Statement, Sums, Worth, advise, classify, return_on_capital,
@@ -78,8 +79,11 @@ impl ChannelBooks {
 
     /// How operators call it.
     pub fn name(&self) -> String {
-        let scid = self.seen.as_ref().and_then(|seen| seen.scid).or(self.statement.life.scid);
-        scid.map_or_else(|| self.id().to_string(), |scid: Scid| scid.to_string())
+        self.scid().map_or_else(|| self.id().to_string(), |scid| scid.to_string())
+    }
+
+    fn scid(&self) -> Option<Scid> {
+        self.seen.as_ref().and_then(|seen| seen.scid).or(self.statement.life.scid)
     }
 
     /// Does the node still list it as open?
@@ -212,9 +216,10 @@ impl Ops {
     /// One channel's books by any of its names.
     pub async fn channel_books(&self, name: &str, window_days: u64) -> Result<(BooksReport, usize), OrderError> {
         let report = self.books(window_days).await?;
+        let asked = scid_of(name);
         let by_name = |books: &ChannelBooks| {
-            let alias = books.seen.as_ref().and_then(|seen| seen.alias).map(|alias| alias.to_string());
-            books.name() == name || books.id().to_string() == name || alias.as_deref() == Some(name)
+            let alias = books.seen.as_ref().and_then(|seen| seen.alias);
+            books.id().to_string() == name || (asked.is_some() && [books.scid(), alias].contains(&asked))
         };
         let at = match report.channels.iter().position(by_name) {
             Some(at) => at,

@@ -32,7 +32,7 @@ pub(super) const COMMAND: Command = Command {
         (
             "analysis",
             "With channel: `channel_id` (short channel id), `full_channel_id`, `peer_id`, `state` and `class`, `flow_ratio` and \
-             `net` ((out - in) / (out + in)), `sats_in` and `sats_out` (within the window), `daily_volume` (sats, recent days \
+             `net` (the same number: (out - in) / (out + in), recent days weighted more), `sats_in` and `sats_out` (within the window, unweighted), `daily_volume` (sats, recent days \
              weighted more), `turnover` (share of the capacity a day), `below_target`, `velocity`, `flow_multiplier` (`null`: no fee is multiplied by a flow), `ema_decay` (what is left of \
              a day's weight on the day after), `confidence`, \
              `forward_count`, `last_forward`, `analysis_window_days`, `capacity`, `our_balance`, `active_htlcs` (outgoing), \

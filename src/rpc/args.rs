@@ -1,6 +1,8 @@
 //! What a caller gave, by parameter name: by position, by keyword, or as `key=value` in a position.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use serde_json::Value;
@@ -10,6 +12,9 @@ use super::error::RpcError;
 /// Arguments under the names of the command's usage; `null` is the same as nothing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Args(BTreeMap<&'static str, Value>);
+
+/// Words that a command's first parameter may be, and what each of them takes beside it.
+pub(super) type Words = &'static [(&'static str, &'static [&'static str])];
 
 impl Args {
     /// `usage` is the positional order; brackets mean that a parameter may be missing.
@@ -39,6 +44,20 @@ impl Args {
         let parse = |text: String| {
             text.parse().map_err(|_| {
                 RpcError::caller(format!("'{name}' must be a whole number from 0 to {}, not '{text}'", T::MAX))
+            })
+        };
+        self.text(name)?.map(parse).transpose()
+    }
+
+    /// The same where other limits hold than those of the type.
+    pub fn within<T>(&self, name: &str, limits: RangeInclusive<T>) -> Result<Option<T>, RpcError>
+    where
+        T: FromStr + PartialOrd + fmt::Display,
+    {
+        let parse = |text: String| {
+            text.parse().ok().filter(|number| limits.contains(number)).ok_or_else(|| {
+                let (low, high) = (limits.start(), limits.end());
+                RpcError::caller(format!("'{name}' must be a whole number from {low} to {high}, not '{text}'"))
             })
         };
         self.text(name)?.map(parse).transpose()
@@ -90,9 +109,22 @@ impl Args {
         }
     }
 
-    /// The names that were given.
-    pub fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.0.keys().copied()
+    /// Refuses a word that is none of `all`, and parameters that do not belong to it. `place` is the parameter that the word was given as.
+    pub(super) fn only(&self, (place, kind): (&str, &str), word: &str, all: Words) -> Result<(), RpcError> {
+        let Some((_, takes)) = all.iter().find(|(name, _)| *name == word) else {
+            let known: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
+            return Err(RpcError::caller(format!("unknown {kind} '{word}'; give {}", known.join(", "))));
+        };
+        match self.0.keys().find(|name| **name != place && !takes.contains(*name)) {
+            None => Ok(()),
+            Some(name) if takes.is_empty() => {
+                Err(RpcError::caller(format!("'{word}' takes no parameters, and not '{name}'")))
+            }
+            Some(name) => {
+                let takes = takes.join(", ");
+                Err(RpcError::caller(format!("'{name}' does not belong to '{word}', which takes {takes}")))
+            }
+        }
     }
 
     /// Arguments made of an object, as an entry of a list is one.
@@ -246,6 +278,34 @@ mod tests {
         ] {
             assert_eq!(read(params.clone()), Err(expected), "{params}");
         }
+    }
+
+    #[test]
+    fn limits_are_those_that_hold() {
+        let days = |text: &str| {
+            let args = Args::read("revenue-dashboard", "[window_days]", &json!([text])).unwrap();
+            args.within::<u64>("window_days", 1..=3650).map_err(|error| error.message)
+        };
+        assert_eq!((days("1"), days("3650")), (Ok(Some(1)), Ok(Some(3650))));
+        for wrong in ["-1", "0", "3651", "week"] {
+            let text = format!("'window_days' must be a whole number from 1 to 3650, not '{wrong}'");
+            assert_eq!(days(wrong), Err(text));
+        }
+    }
+
+    #[test]
+    fn what_does_not_belong_to_the_word_is_refused() {
+        const REPORTS: Words = &[("costs", &[]), ("journal", &["from", "to"])];
+        let read = |params: Value| {
+            let args = Args::read("revenue-report", "[kind] [peer_id] [from] [to]", &params).unwrap();
+            let kind = args.text("kind").unwrap().unwrap();
+            args.only(("kind", "report"), &kind, REPORTS).map_err(|error| error.message)
+        };
+        assert_eq!(read(json!(["journal", "to=0"])), Ok(()));
+        let wrong = |params: Value| read(params).unwrap_err();
+        assert_eq!(wrong(json!(["journal", "x"])), "'peer_id' does not belong to 'journal', which takes from, to");
+        assert_eq!(wrong(json!(["costs", "x"])), "'costs' takes no parameters, and not 'peer_id'");
+        assert_eq!(wrong(json!(["weather"])), "unknown report 'weather'; give costs, journal");
     }
 
     #[test]

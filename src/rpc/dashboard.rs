@@ -49,11 +49,7 @@ pub(super) const COMMAND: Command = Command {
 
 /// The days of a window that a caller asks for.
 pub(super) fn window_days(args: &Args) -> Result<u64, RpcError> {
-    let Some(text) = args.text("window_days")? else { return Ok(USUAL_DAYS) };
-    let days = text.parse().ok().filter(|days| (1..=MOST_DAYS).contains(days));
-    days.ok_or_else(|| {
-        RpcError::caller(format!("'window_days' must be a whole number from 1 to {MOST_DAYS}, not '{text}'"))
-    })
+    Ok(args.within("window_days", 1..=MOST_DAYS)?.unwrap_or(USUAL_DAYS))
 }
 
 async fn run(ops: Arc<Ops>, args: Args) -> Answer {
@@ -62,14 +58,20 @@ async fn run(ops: Arc<Ops>, args: Args) -> Answer {
     let mut answer = json!({
         "financial_health": health(&report),
         "period": period(&report),
-        "balances": worth(report.worth.as_ref().map(|(_, worth)| worth)),
+        "balances": balances(&report),
         "warnings": bleeders.iter().map(|books| sentence(books)).collect::<Vec<_>>(),
         "bleeder_count": bleeders.len(),
         "bleeders": bleeders.iter().map(|books| bleeder(books)).collect::<Vec<_>>(),
     });
-    answer["balances"]["as_of"] = json!(report.worth.as_ref().map(|(at, _)| at.secs()));
     warn(&mut answer, &report);
     Ok(answer)
+}
+
+/// Where the money lay, and when somebody looked.
+pub(super) fn balances(report: &BooksReport) -> Value {
+    let mut balances = worth(report.worth.as_ref().map(|(_, worth)| worth));
+    balances["as_of"] = json!(report.worth.as_ref().map(|(at, _)| at.secs()));
+    balances
 }
 
 pub(super) fn health(report: &BooksReport) -> Value {

@@ -21,7 +21,11 @@ pub(super) const COMMAND: Command = Command {
     example: "revenue-fee-debug 800000x12x1",
     answer: &[
         ("timestamp", "When this was answered."),
-        ("config", "The options that pricing reads."),
+        (
+            "config",
+            "The options that pricing reads. `min_observation_hours`, `min_forwards_for_signal`, `max_observation_hours` and \
+             `enable_dynamic_windows` are `null`: pricing compares blocks of time and has no such windows.",
+        ),
         (
             "channels[]",
             "Without channel, newest first: `channel_id`, `peer_id`, `decided_at`, `fee_ppm` (before), `target_ppm`, \
@@ -114,6 +118,10 @@ fn config(options: &Options) -> Value {
         "scarcity_pricing": options.scarcity_pricing,
         "scarcity_threshold": options.scarcity_threshold,
         "dry_run": options.dry_run,
+        "min_observation_hours": null,
+        "min_forwards_for_signal": null,
+        "max_observation_hours": null,
+        "enable_dynamic_windows": null,
     })
 }
 

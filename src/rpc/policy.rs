@@ -1,16 +1,17 @@
 //! `revenue-policy`: what holds for the channels with one peer.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::args::required;
+use super::args::{Words, required};
 use super::policy_shape::{self as shape, P, shown};
 use super::{Answer, Args, Command, RpcError};
 use crate::domain::{PeerId, Ppm, Time};
 use crate::ops::{FeeOutcome, Ops, Wish};
-use crate::policy::peer::{self, Change, MOST_IN_BATCH, Refusal};
+use crate::policy::peer::{self, Change, MOST_IN_BATCH, MOST_PPM, Refusal};
 
 /// How long an answer waits for the fees that follow from it. Who sets policies (cl-hive) gives up after seconds, and what is not applied
 /// by then is applied as soon as the step that is under way is over.
@@ -101,7 +102,7 @@ pub(super) const COMMAND: Command = Command {
     refuses: &[
         "an unknown action, peer id, strategy or mode, a number out of range, and a parameter that does not belong to the action",
         "strategy `static` without a fee",
-        "a batch of which one entry is refused, as a whole; the error names the entry, counted from 1",
+        "a batch of which one entry is refused, or that has a peer twice, as a whole; the error names the entry, counted from 1",
         "more than 10 changes a minute of one peer's policy (error 4003)",
     ],
     run: |ops, args| Box::pin(run(ops, args)),
@@ -109,7 +110,7 @@ pub(super) const COMMAND: Command = Command {
 };
 
 /// What each action takes beside its name.
-const ACTIONS: &[(&str, &[&str])] = &[
+const ACTIONS: Words = &[
     (
         "set",
         &[
@@ -152,11 +153,6 @@ async fn run(ops: Arc<Ops>, args: Args) -> Answer {
 
 /// The arguments, each in its place, and none that does not belong to the action.
 fn placed(action: &str, mut args: Args) -> Result<Args, RpcError> {
-    let known = ACTIONS.iter().find(|(name, _)| *name == action);
-    let Some((_, takes)) = known else {
-        let all: Vec<&str> = ACTIONS.iter().map(|(name, _)| *name).collect();
-        return Err(RpcError::caller(format!("unknown action '{action}'; give {}", all.join(", "))));
-    };
     // By position the first free place is another's.
     match action {
         "tag" | "untag" => args.move_to("strategy", "tag"),
@@ -165,16 +161,8 @@ fn placed(action: &str, mut args: Args) -> Result<Args, RpcError> {
         "batch" => args.move_to("peer_id", "updates"),
         _ => {}
     }
-    let stranger = args.names().find(|name| *name != "action" && !takes.contains(name));
-    match stranger {
-        Some(name) if takes.is_empty() => {
-            Err(RpcError::caller(format!("'{action}' takes no parameters, and not '{name}'")))
-        }
-        Some(name) => {
-            Err(RpcError::caller(format!("'{name}' does not belong to '{action}', which takes {}", takes.join(", "))))
-        }
-        None => Ok(args),
-    }
+    args.only(("action", "action"), action, ACTIONS)?;
+    Ok(args)
 }
 
 pub(super) fn peer_of(args: &Args) -> Result<PeerId, RpcError> {
@@ -192,7 +180,7 @@ fn change_of(args: &Args, [mode, fee]: [&str; 2]) -> Result<Change, RpcError> {
     Ok(Change {
         strategy,
         rebalance,
-        fee: args.unless_none(fee, Args::whole)?.map(|fee| fee.map(Ppm)),
+        fee: args.unless_none(fee, |args, name| args.within(name, 0..=MOST_PPM))?.map(|fee| fee.map(Ppm)),
         tags: args.list("tags")?.map(|tags| tags.iter().map(tag).filter(|tag| !tag.is_empty()).collect()),
         multiplier_min: args.unless_none("fee_multiplier_min", Args::number)?,
         multiplier_max: args.unless_none("fee_multiplier_max", Args::number)?,
@@ -274,11 +262,26 @@ async fn batch(ops: &Arc<Ops>, args: &Args) -> Answer {
         read(entry).map_err(told)
     };
     let wanted = entries.iter().enumerate().map(named).collect::<Result<Vec<_>, _>>()?;
+    let peers: Vec<PeerId> = wanted.iter().map(|(peer, _)| *peer).collect();
+    each_once(&peers)?;
     let done = ops.change_policies(wanted).await?;
     let policies: Vec<P> = done.iter().map(|answer| shown(answer, ops.now())).collect();
     let message = format!("{} policies are as asked", done.len());
     let answer = json!({ "status": "success", "updated": done.len(), "policies": policies, "message": message });
     Ok(applied(ops, answer).await)
+}
+
+/// What two entries want of one peer could not both hold.
+fn each_once(peers: &[PeerId]) -> Result<(), RpcError> {
+    let mut first: HashMap<PeerId, usize> = HashMap::new();
+    for (place, peer) in peers.iter().enumerate() {
+        if let Some(before) = first.insert(*peer, place) {
+            let (number, before) = (place + 1, before + 1);
+            let text = format!("entry {number}: {peer} is in entry {before} already; give each peer once");
+            return Err(RpcError::caller(text));
+        }
+    }
+    Ok(())
 }
 
 async fn suggest(ops: &Ops) -> Answer {
@@ -306,4 +309,41 @@ pub(super) async fn applied(ops: &Arc<Ops>, mut answer: Value) -> Value {
     answer["applied"] = json!(done.is_some());
     answer["fees"] = shape::fees(&done.unwrap_or_default());
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::PolicyAnswer;
+    use crate::policy::peer::PeerPolicy;
+
+    fn peer(byte: u8) -> PeerId {
+        let mut id = [byte; 33];
+        id[0] = 2;
+        PeerId(id)
+    }
+
+    #[test]
+    fn a_batch_has_each_peer_once() {
+        assert_eq!(each_once(&[peer(1), peer(2)]), Ok(()));
+        let twice = each_once(&[peer(1), peer(2), peer(1)]).unwrap_err().message;
+        assert_eq!(twice, format!("entry 3: {} is in entry 1 already; give each peer once", peer(1)));
+    }
+
+    #[test]
+    fn limits_of_a_fee_are_those_of_policies() {
+        let args = Args::read("revenue-policy", COMMAND.usage, &json!(["set", "fee_ppm=-1"])).unwrap();
+        let told = change_of(&args, ["rebalance", "fee_ppm"]).unwrap_err().message;
+        assert_eq!(told, "'fee_ppm' must be a whole number from 0 to 100000, not '-1'");
+    }
+
+    /// The row of such a policy shows `dynamic`.
+    #[test]
+    fn a_policy_without_a_strategy_says_what_decides() {
+        let change = Change { tags: Some(vec!["vip".to_owned()]), ..Change::default() };
+        let policy: PeerPolicy = peer::changed(None, peer(1), &change, Time(0)).unwrap();
+        let told = shape::message(&PolicyAnswer { peer: peer(1), policy: Some(policy), unchanged: false });
+        let rest = "no strategy, tags vip ('dynamic', unless a rule says otherwise)";
+        assert_eq!(told, format!("policy of {}: {rest}", peer(1)));
+    }
 }

@@ -45,10 +45,15 @@ pub(super) fn shown(answer: &PolicyAnswer, now: Time) -> P<'_> {
 
 pub(super) fn message(answer: &PolicyAnswer) -> String {
     let PolicyAnswer { peer, policy, unchanged } = answer;
-    match policy {
-        Some(policy) if *unchanged => format!("the policy of {peer} was like that already: {policy}"),
-        Some(policy) => format!("policy of {peer}: {policy}"),
-        None => format!("{peer} has no policy of its own"),
+    let Some(policy) = policy else { return format!("{peer} has no policy of its own") };
+    let default = match policy.strategy {
+        Some(_) => "",
+        // The row shows the default, which rules may change.
+        None => " ('dynamic', unless a rule says otherwise)",
+    };
+    match unchanged {
+        true => format!("the policy of {peer} was like that already: {policy}{default}"),
+        false => format!("policy of {peer}: {policy}{default}"),
     }
 }
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::books_shape::{line, profitability, sums, warn, worth};
-use super::dashboard::{health, period};
+use super::args::Words;
+use super::books_shape::{line, profitability, sums, warn};
+use super::dashboard::{balances, health, period};
 use super::policy_shape::P;
 use super::profitability::of_peer;
 use super::snapshots::day;
@@ -70,27 +71,33 @@ pub(super) const COMMAND: Command = Command {
         ("warning_*", "What is missing from these numbers, and why."),
     ],
     refuses: &[
-        "an unknown report, and `peer` without a node id",
+        "an unknown report, `peer` without a node id, and a parameter that does not belong to the report",
         "an `after` that no answer has told, and a `limit` above 10,000",
     ],
     run: |ops, args| Box::pin(run(ops, args)),
     early: None,
 };
 
+/// What each report takes beside its name.
+const REPORTS: Words = &[
+    ("summary", &[]),
+    ("peer", &["peer_id"]),
+    ("hive", &[]),
+    ("policies", &[]),
+    ("costs", &[]),
+    ("journal", &["from", "to", "after", "limit"]),
+];
+
 async fn run(ops: Arc<Ops>, args: Args) -> Answer {
     let kind = args.text("report_type")?.unwrap_or_else(|| "summary".to_owned());
+    args.only(("report_type", "report"), &kind, REPORTS)?;
     let mut answer = match kind.as_str() {
         "summary" => summary(&ops).await?,
         "peer" => peer(&ops, &args).await?,
         "hive" => hive(&ops).await?,
         "policies" => policies(&ops).await?,
         "costs" => costs(&ops.cost_spans().await?),
-        "journal" => journal(&ops, &args).await?,
-        other => {
-            return Err(RpcError::caller(format!(
-                "unknown report '{other}'; give summary, peer, hive, policies, costs or journal"
-            )));
-        }
+        _ => journal(&ops, &args).await?,
     };
     answer["type"] = json!(kind);
     answer["generated_at"] = json!(ops.now().secs());
@@ -105,7 +112,7 @@ async fn summary(ops: &Ops) -> Answer {
         "policies": counted(&all),
         "financial_health": health(&report),
         "period": period(&report),
-        "balances": worth(report.worth.as_ref().map(|(_, worth)| worth)),
+        "balances": balances(&report),
         "channels": { "open": open, "closed": closed },
     });
     warn(&mut answer, &report);
@@ -220,10 +227,7 @@ async fn journal(ops: &Ops, args: &Args) -> Answer {
     let start = Time::start_of_day(from);
     let end = Time(Time::start_of_day(to + 1).0 - 1);
     let after = args.text("after")?.map(|text| place(&text)).transpose()?;
-    let limit = match args.whole::<u32>("limit")?.unwrap_or(MOST_LINES) {
-        limit @ 1..=MOST_LINES => limit,
-        other => return Err(RpcError::caller(format!("'limit' must be from 1 to {MOST_LINES}, not {other}"))),
-    };
+    let limit = args.within("limit", 1..=MOST_LINES)?.unwrap_or(MOST_LINES);
     // One more than is shown, to know whether there are more.
     let mut lines = ops.journal((start, end), after.as_ref(), limit + 1).await?;
     let more = lines.len() as u64 > u64::from(limit);

@@ -51,9 +51,7 @@ async fn run(ops: Arc<Ops>, args: Args) -> Answer {
         // Not before the books begin: those days are no gaps.
         None => ops.first_day().await?.unwrap_or(to).clamp(to - USUAL_DAYS + 1, to),
     };
-    if to < from || to - from >= MOST_DAYS {
-        return Err(RpcError::caller(format!("'to' must be from 0 to {MOST_DAYS} days after 'from'")));
-    }
+    check_span(from, to).map_err(RpcError::caller)?;
     let days = ops.day_reports(from, to).await?;
     let gaps = days.iter().filter(|day| day.noted.is_none()).count();
     let mut answer = json!({
@@ -67,6 +65,23 @@ async fn run(ops: Arc<Ops>, args: Args) -> Answer {
         answer["warning_gaps"] = json!(format!("on {gaps} days nobody looked where the money lay"));
     }
     Ok(answer)
+}
+
+fn check_span(from: i64, to: i64) -> Result<(), String> {
+    match to.saturating_sub(from) {
+        ..0 => Err(format!(
+            "'from' ({}) is after 'to' ({}, today where it is not given); give the earlier day first",
+            date(from),
+            date(to)
+        )),
+        days @ MOST_DAYS.. => Err(format!(
+            "{} days ('from' {} 'to' {}) are too many at once; give at most {MOST_DAYS}",
+            days.saturating_add(1),
+            date(from),
+            date(to)
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn shape(day: &DayReport) -> Value {
@@ -114,6 +129,17 @@ pub(super) fn day(args: &Args, name: &str, today: i64) -> Result<Option<i64>, Rp
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_span_that_is_none_is_told_with_its_days() {
+        assert_eq!(check_span(20_000, 20_000), Ok(()));
+        assert_eq!(check_span(20_001 - MOST_DAYS, 20_000), Ok(()));
+        let later =
+            "'from' (2024-10-05) is after 'to' (2024-10-04, today where it is not given); give the earlier day first";
+        assert_eq!(check_span(20_001, 20_000), Err(later.to_owned()));
+        let many = "3651 days ('from' 2014-10-07 'to' 2024-10-04) are too many at once; give at most 3650";
+        assert_eq!(check_span(20_000 - MOST_DAYS, 20_000), Err(many.to_owned()));
+    }
 
     #[test]
     fn a_day_is_named_in_three_ways() {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::{Absent, Answer, Args, Command, date, rounded};
+use crate::accounts::sat_floor;
 use crate::domain::Msat;
 use crate::flow::daily_decay;
 use crate::ops::{
@@ -32,7 +33,8 @@ pub(super) const COMMAND: Command = Command {
         (
             "channel_states[]",
             "Channels that route, by class: `channel_id` (short channel id), `peer_id`, `state` (`source`, `sink`, \
-             `balanced`, `idle`; `unknown` before the first analysis), `flow_ratio` ((out - in) / (out + in), -1 to 1), \
+             `balanced`, `idle`; `unknown` before the first analysis), `flow_ratio` (-1 to 1: (out - in) / (out + in) of the amounts of each day, \
+             recent days weighted more as by `ema_decay`, so it is not the ratio of `sats_in` and `sats_out`), \
              `sats_in` and `sats_out` (within the flow window; like all numbers of the flow `null` before the channel's first analysis), `fees_earned_msat` (by forwards out, since the channel is known), `capacity`, `local_sats`, `fee_ppm`, `updated_at`, \
              `confidence` (0 to 1), `velocity` (change of `flow_ratio` a day), `flow_multiplier` (`null`: no fee is \
              multiplied by a flow), `ema_decay` (what is left of a day's weight on the day after), `turnover` (share of the capacity that moves \
@@ -47,7 +49,8 @@ pub(super) const COMMAND: Command = Command {
         (
             "recent_rebalances[]",
             "The last 10, newest first: `id`, `from_channel`, `to_channel`, `amount_sats`, `moved_sats`, `max_fee_sats` (reserved), \
-             `actual_fee_msat` (`null` while it runs), `expected_profit_sats`, `status` (`reserved`, `running`, `stopping`, `success`, \
+             `actual_fee_sats` and, exact, `actual_fee_msat` (`null` while it runs), `expected_profit_sats`, `actual_profit_sats` (`null`: what \
+             was moved is sold together with what was there), `status` (`reserved`, `running`, `stopping`, `success`, \
              `partial`, `failed`), `rebalance_type` (`normal`, `manual`), `error_message`, `reason`, `timestamp`.",
         ),
         ("warnings[]", "Sentences about what is not as it should be; empty: all is well."),
@@ -196,8 +199,10 @@ fn rebalance(row: &MoveRow) -> Value {
         "amount_sats": new.order.amount,
         "moved_sats": ended.map(|end| end.moved.sat_floor()),
         "max_fee_sats": new.reserved.sat_floor(),
+        "actual_fee_sats": ended.map(|end| end.spent.sat_floor()),
         "actual_fee_msat": ended.map(|end| end.spent),
-        "expected_profit_sats": new.profit_msat / 1000,
+        "expected_profit_sats": sat_floor(new.profit_msat),
+        "actual_profit_sats": null,
         "status": status,
         "rebalance_type": if new.manual { "manual" } else { "normal" },
         "error_message": failure.map(|failure| failure.name()),
@@ -273,6 +278,8 @@ fn backfill(created: u64, updated: u64, doing: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{ChannelId, MoveOrder, PeerId, Ppm, Sat, Scid, Tally, Time};
+    use crate::ops::{MoveEnd, NewMove};
     use crate::options::Layers;
 
     #[test]
@@ -283,5 +290,37 @@ mod tests {
             assert!(answer.get(field).is_some(), "{field}");
         }
         assert_eq!(answer["backfill"]["doing"], "opening the ledger");
+    }
+
+    #[test]
+    fn a_move_is_told_with_what_it_has_cost_and_no_loss_smaller_than_it_is() {
+        let (from, to) = (ChannelId([1; 32]), ChannelId([2; 32]));
+        let (one, two) = (Scid::new(1, 1, 0).unwrap(), Scid::new(2, 1, 0).unwrap());
+        let (amount, part, max, keep) = (Sat(50_000), Sat(50_000), Ppm(100), Sat(0));
+        let new = NewMove {
+            at: Time(0),
+            from,
+            to,
+            from_peer: PeerId([2; 33]),
+            to_peer: PeerId([3; 33]),
+            order: MoveOrder { from: one, to: two, amount, part, max, keep },
+            reserved: Msat(5_000),
+            profit_msat: -1,
+            manual: true,
+            summary: String::new(),
+            before: Tally::default(),
+            booked: None,
+        };
+        let end = MoveEnd { at: Time(9), moved: Msat(50_000_000), spent: Msat(1_004), failure: None };
+        let row = MoveRow { id: 1, new, state: MoveState::Closed, stopping: None, ended: Some(end) };
+        let told = rebalance(&row);
+        assert_eq!((&told["actual_fee_sats"], &told["actual_fee_msat"]), (&json!(1), &json!(1_004)));
+        assert_eq!((&told["expected_profit_sats"], &told["actual_profit_sats"]), (&json!(-1), &Value::Null));
+        let running = rebalance(&MoveRow { state: MoveState::Begun, ended: None, ..row });
+        assert_eq!(running["actual_fee_sats"], Value::Null);
+        let shown = |field: &str| COMMAND.answer.iter().any(|(_, text)| text.contains(&format!("`{field}`")));
+        for field in told.as_object().unwrap().keys() {
+            assert!(shown(field), "{field} is not in the manual");
+        }
     }
 }

@@ -1,11 +1,11 @@
-//! Searches for routes.
+//! Searches for routes, and the books of what was moved over them.
 
 use cl_revenue_ops::domain::{Msat, PeerId};
 use cl_revenue_ops::node::Node as _;
 use cl_revenue_ops::node::cln::CoreLightning;
 use serde_json::{Value, json};
 
-use super::{Sim, alike, recorded};
+use super::{Sim, alike, recorded, rows};
 
 #[test]
 fn ways_are_found_as_recorded() {
@@ -56,4 +56,48 @@ async fn no_way_is_an_answer() {
     assert_eq!(search().await.unwrap(), None);
     sim.call("sim-neighbours", json!({"route": true}));
     assert!(search().await.unwrap().is_some());
+}
+
+/// Some sat, moved from the first channel to the second; the payment's hash.
+fn moved(sim: &Sim) -> Value {
+    let scid = |place: usize| sim.channel(place)["short_channel_id"].clone();
+    sim.call("sim-neighbours", json!({"sling": true, "cost": 10}));
+    let order = json!({"scid": scid(1), "direction": "pull", "amount": 20_000, "onceamount": 20_000, "maxppm": 50_000,
+        "candidates": [scid(0)]});
+    assert_eq!(sim.call("sling-once", order)["result"], "started");
+    let complete = || sim.call("listsendpays", json!({"status": "complete"}))["payments"].get(0).cloned();
+    sim.until(5, complete)["payment_hash"].clone()
+}
+
+/// With sling beside it the node tells what openings and splices cost as it does without.
+#[test]
+fn payments_to_ourselves_stand_beside_what_else_the_books_say() {
+    let sim = Sim::start(&["--history-days=2"]);
+    let [from, to, other] = [0, 1, 2].map(|place| sim.channel(place)["channel_id"].clone());
+    let payment = moved(&sim);
+    sim.call("sim-splice", json!([from, 100_000]));
+    sim.call("sim-advance", json!([1_200]));
+    let account = |id: &Value| sim.call("bkpr-listaccountevents", json!([id]));
+    for (kind, count) in [("chain", 3), ("onchain_fee", 2), ("channel", 1)] {
+        let mine = rows(&account(&from), "events", |row: &Value| row["type"] == kind);
+        assert_eq!(mine.len(), count, "{kind}: {mine:?}");
+    }
+    let is_ours = |row: &Value| row["tag"] == "invoice" && row["is_rebalance"] == true;
+    let ends: Vec<Value> = [&from, &to].iter().flat_map(|id| rows(&account(id), "events", is_ours)).collect();
+    alike(&rows(&recorded("bkpr/listaccountevents_rebalances.json"), "events", is_ours), &ends);
+    assert!(ends.iter().all(|end| end["events"][0]["payment_id"] == payment), "{ends:?}");
+    assert_eq!(rows(&account(&other), "events", is_ours), Vec::<Value>::new(), "it had no part in it");
+
+    let record = sim.call("listchannelmoves", json!({"index": "created", "start": 1, "limit": 1_000}));
+    let record = record["channelmoves"].as_array().unwrap();
+    let told = |field: &str| record.iter().map(|row| row[field].clone()).collect::<Vec<_>>();
+    assert_eq!((told("account_id"), told("created_index")), (vec![from.clone(), to], vec![json!(1), json!(2)]));
+    let page = sim.call("listchannelmoves", json!({"index": "created", "start": 2, "limit": 1_000}));
+    assert_eq!(page["channelmoves"], json!([record[1]]));
+
+    let is_fee = |row: &Value| row["tag"] == "rebalance_fee";
+    let fees = rows(&sim.call("bkpr-listincome", json!({})), "income_events", is_fee);
+    alike(&rows(&recorded("bkpr/listincome.json"), "income_events", is_fee), &fees);
+    let fee = &fees[0]["income_events"][0];
+    assert_eq!((&fee["account"], &fee["debit_msat"]), (&from, &record[0]["fees_msat"]));
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use cl_revenue_ops::domain::{Channel, ChannelState, Evidence, PeerId, Ppm, Side};
+use cl_revenue_ops::domain::{Channel, ChannelState, Evidence, Msat, PeerId, Ppm, Side};
 use cl_revenue_ops::ledger::{FeeOutcomeKind, TagState};
 use cl_revenue_ops::node::neighbours::{HiveNews, Neighbours, Unmanaged};
 use cl_revenue_ops::node::{NodeError, NodeEvent};
@@ -272,6 +272,8 @@ async fn clboss_is_told_once_and_the_users_tags_stay() {
     stage.beside(&beside);
     stage.hours(5.0).await;
     assert_eq!((beside.told.lock().unwrap().len(), *beside.asked.lock().unwrap()), (told.len(), 2), "once a life");
+    let never_ours = stage.ops.remanage(channel.peer, Some("open")).await.unwrap_err().to_string();
+    assert_eq!(never_ours, "'tag' must be 'lnfee' or 'balance', which is all that we take, not 'open'");
     assert_eq!(stage.ops.remanage(channel.peer, None).await.unwrap(), ["lnfee"]);
     assert_eq!(beside.unmanaged.lock().unwrap()[&channel.peer], tags(&["close", "open"]));
     stage.hours(2.0).await;
@@ -304,7 +306,9 @@ async fn the_hive_hears_of_openings_and_closings_only() {
     let mut stage = Stage::new(3, 8, &[]).await;
     let beside = Arc::new(Beside::default());
     stage.beside(&beside);
+    let opened_at = stage.clock_now();
     stage.hours(10.0).await;
+    stage.ops.book_cycle().await.unwrap();
     let channel = stage.single().await;
     let event = |old: Option<ChannelState>, new: ChannelState, cause: &str| NodeEvent::ChannelStateChanged {
         peer: channel.peer,
@@ -313,10 +317,11 @@ async fn the_hive_hears_of_openings_and_closings_only() {
         old,
         new,
         cause: Some(cause.to_owned()),
-        at: None,
+        at: Some(opened_at),
         ending: Evidence::NONE,
     };
     use ChannelState::{AwaitingSplice, Closing, Normal, Opening};
+    stage.ops.channel_noticed(&event(None, Opening, "user")).await.unwrap();
     for (old, new, heard) in [
         (None, Opening, 0),
         (Some(Opening), Normal, 1),
@@ -334,6 +339,11 @@ async fn the_hive_hears_of_openings_and_closings_only() {
     );
     let HiveNews::Closed { closer, past, .. } = &heard[1] else { panic!("{heard:?}") };
     assert_eq!((*closer, past.our_fee), (Some(Side::Remote), Some(stage.fee_of(&channel))));
+    let (report, at) = stage.ops.channel_books(&channel.channel_id.to_string(), 30).await.unwrap();
+    let books = &report.channels[at].statement;
+    assert_eq!(past.net_msat, Some(books.lifetime.net()));
+    assert_eq!((past.days, past.rebalance_cost), (Some(10.0 / 24.0), Some(Msat(0))));
+    assert_eq!(past.annualised_roc.map(|roc| roc < 0.0), Some(books.lifetime.net() < 0), "{past:?}");
     stage.ops.set_option("hive_enabled", "false").await.unwrap();
     stage.ops.tell_hive(&event(Some(Opening), Normal, "user")).await.unwrap();
     assert_eq!(beside.heard.lock().unwrap().len(), 2);

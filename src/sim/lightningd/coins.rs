@@ -1,10 +1,10 @@
-//! The records of coins and the bookkeeper of the node that we play: what openings, splices and closes cost. Each transaction costs the
-//! same, because nothing here depends on how much.
+//! The records of coins and the bookkeeper of the node that we play: what openings, splices and closes cost, and payments to ourselves.
+//! Each transaction costs the same, because nothing here depends on how much.
 
 use serde_json::{Value, json};
 
-use super::Lightningd;
 use super::wire::{Answer, INVALID_PARAMS, Params, RpcError};
+use super::{Lightningd, sling};
 use crate::domain::{Side, Time};
 use crate::sim::channel::SimChannel;
 use crate::sim::market::Market;
@@ -42,25 +42,28 @@ struct Step {
 impl Lightningd {
     pub(super) fn coins(&self, name: &str, params: &Params) -> Answer {
         let coins = self.tricks().coins.clone();
+        let paid = self.to_ourselves();
         let market = self.node.market();
         let steps = steps(&market, &coins);
         match name {
             "listchainmoves" => {
-                let start = params.number("start")?.unwrap_or(1);
-                let limit = usize::try_from(params.number("limit")?.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
                 let moves = steps.iter().flat_map(|step| moves(&market, step));
-                let page = moves.filter(|line| line["created_index"].as_u64() >= Some(start)).take(limit);
-                Ok(json!({ "chainmoves": page.collect::<Vec<_>>() }))
+                Ok(json!({ "chainmoves": page(params, moves)? }))
             }
-            // Forwards are in their own list, and we make no payments here.
-            "listchannelmoves" => Ok(json!({ "channelmoves": [] })),
+            // Forwards are in their own list, and we pay nobody but ourselves here.
+            "listchannelmoves" => {
+                let moves = paid.iter().enumerate().flat_map(|(number, part)| sling::moves(number, part));
+                Ok(json!({ "channelmoves": page(params, moves)? }))
+            }
             "bkpr-listincome" => {
                 let (from, to) = (params.number("start_time")?, params.number("end_time")?);
                 let inside = |at: Time| {
                     let at = u64::try_from(at.secs()).unwrap_or(0);
                     from.is_none_or(|from| at >= from) && to.is_none_or(|to| at <= to)
                 };
-                Ok(json!({ "income_events": income(&market, &steps, inside) }))
+                let mut lines = income(&market, &steps, inside);
+                lines.extend(paid.iter().filter(|part| inside(part.until)).filter_map(sling::income));
+                Ok(json!({ "income_events": lines }))
             }
             _ => {
                 let account = params.required_text("account")?;
@@ -68,11 +71,21 @@ impl Lightningd {
                 let Some(place) = found else {
                     return Err(RpcError::new(INVALID_PARAMS, format!("Account '{account}' not found")));
                 };
-                let mine = steps.iter().filter(|step| step.channel == place);
-                Ok(json!({ "events": mine.flat_map(|step| events(&market, step)).collect::<Vec<_>>() }))
+                let (id, mine) = (market.channels[place].seat.channel_id, |step: &&Step| step.channel == place);
+                let coins = steps.iter().filter(mine).flat_map(|step| events(&market, step));
+                let mut lines: Vec<Value> = coins.chain(paid.iter().flat_map(|part| sling::events(id, part))).collect();
+                lines.sort_by_key(|line| line["timestamp"].as_i64());
+                Ok(json!({ "events": lines }))
             }
         }
     }
+}
+
+/// The lines from `start` on, `limit` of them.
+fn page(params: &Params, lines: impl Iterator<Item = Value>) -> Result<Vec<Value>, RpcError> {
+    let start = params.number("start")?.unwrap_or(1);
+    let limit = usize::try_from(params.number("limit")?.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
+    Ok(lines.filter(|line| line["created_index"].as_u64() >= Some(start)).take(limit).collect())
 }
 
 /// Openings first, in the order of the channels; then what was confirmed since, in its order.

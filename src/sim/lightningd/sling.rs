@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::Lightningd;
 use super::wire::{Answer, Params, Request, RpcError, as_text};
-use crate::domain::{MoveOrder, Msat, Ppm, Sat, Scid, Tally, Task};
+use crate::domain::{ChannelId, MoveOrder, Msat, Ppm, Sat, Scid, Tally, Task};
 use crate::sim::mover::{Lie, Mover, Part};
 
 /// Names and usages of sling's commands.
@@ -29,8 +29,7 @@ const ONCE: &[&str] = &[
     "paralleljobs",
 ];
 /// Of the node; nobody asks before there are payments to ourselves.
-const BOOKS: &[(&str, &[&str])] = &[("listsendpays", &["bolt11", "payment_hash", "status"]), (ACCOUNT, &["account"])];
-const ACCOUNT: &str = "bkpr-listaccountevents";
+const SENDPAYS: &[(&str, &[&str])] = &[("listsendpays", &["bolt11", "payment_hash", "status"])];
 
 /// All errors of sling are of this kind.
 fn sling_error(message: impl Into<String>) -> RpcError {
@@ -38,15 +37,14 @@ fn sling_error(message: impl Into<String>) -> RpcError {
 }
 
 impl Lightningd {
-    /// sling's answer, or that of the node's books, if there ever was a sling here.
+    /// sling's answer, or the node's list of payments, if there ever was a sling here.
     pub(super) fn sling(&self, request: &Request) -> Option<Answer> {
         let known = |table: &'static [(&str, &[&str])]| table.iter().find(|(name, _)| *name == request.method);
         let is_here = self.node.mover().as_ref().map(Mover::is_present)?;
-        let (name, names) = known(SLING).filter(|_| is_here).or_else(|| known(BOOKS))?;
+        let (name, names) = known(SLING).filter(|_| is_here).or_else(|| known(SENDPAYS))?;
         self.catch_up();
         Some(Params::read(&request.params, names).and_then(|params| match *name {
             "listsendpays" => Ok(self.sendpays(&params)),
-            ACCOUNT => self.account(&params),
             name => self.ask_sling(name, &params),
         }))
     }
@@ -118,30 +116,51 @@ impl Lightningd {
         json!({ "payments": rows.map(row).collect::<Vec<_>>() })
     }
 
-    /// The bookkeeper's lines of both ends of such a payment.
-    fn account(&self, params: &Params) -> Answer {
-        let account = params.required_text("account")?;
-        let mover = self.node.mover();
-        let came = mover.iter().flat_map(|mover| mover.parts()).filter(|part| part.came);
-        let line = |part: &Part, out: bool| {
-            let amount = part.amount.0 * 1000;
-            let mut line = json!({
-                "account": account, "type": "channel", "tag": "invoice", "currency": "bcrt", "payment_id": hash(part),
-                "credit_msat": if out { 0 } else { amount }, "debit_msat": if out { amount + part.fee.0 } else { 0 },
-                "part_id": 0, "timestamp": part.until.secs(), "is_rebalance": true,
-            });
-            if out && part.fee > Msat::ZERO {
-                line["fees_msat"] = json!(part.fee);
-            }
-            line
-        };
-        let lines = came.filter_map(|part| match &account {
-            id if *id == part.from.to_string() => Some(line(part, true)),
-            id if *id == part.to.to_string() => Some(line(part, false)),
-            _ => None,
-        });
-        Ok(json!({ "events": lines.collect::<Vec<_>>() }))
+    /// The payments to ourselves that came, in the order in which they did.
+    pub(super) fn to_ourselves(&self) -> Vec<Part> {
+        self.node.mover().iter().flat_map(|mover| mover.parts()).filter(|part| part.came).cloned().collect()
     }
+}
+
+/// Both ends of such a payment in the node's record of coins in channels.
+pub(super) fn moves(number: usize, part: &Part) -> [Value; 2] {
+    let line = |end: usize, account: ChannelId, (credit, debit): (u64, u64), fee: Msat| {
+        json!({
+            "created_index": 2 * number + end, "account_id": account, "credit_msat": credit, "debit_msat": debit,
+            "timestamp": part.until.secs(), "primary_tag": "invoice", "payment_hash": hash(part), "part_id": 0,
+            "fees_msat": fee,
+        })
+    };
+    let amount = part.amount.0 * 1000;
+    [line(1, part.from, (0, amount + part.fee.0), part.fee), line(2, part.to, (amount, 0), Msat::ZERO)]
+}
+
+/// The bookkeeper's lines of it in this account.
+pub(super) fn events(account: ChannelId, part: &Part) -> Vec<Value> {
+    let line = |out: bool| {
+        let amount = part.amount.0 * 1000;
+        let mut line = json!({
+            "account": account, "type": "channel", "tag": "invoice", "currency": "bcrt", "payment_id": hash(part),
+            "credit_msat": if out { 0 } else { amount }, "debit_msat": if out { amount + part.fee.0 } else { 0 },
+            "part_id": 0, "timestamp": part.until.secs(), "is_rebalance": true,
+        });
+        if out && part.fee > Msat::ZERO {
+            line["fees_msat"] = json!(part.fee);
+        }
+        line
+    };
+    let ends = [(part.from, true), (part.to, false)];
+    ends.iter().filter(|(end, _)| *end == account).map(|(_, out)| line(*out)).collect()
+}
+
+/// What it cost, in the bookkeeper's statement of income.
+pub(super) fn income(part: &Part) -> Option<Value> {
+    (part.fee > Msat::ZERO).then(|| {
+        json!({
+            "account": part.from, "tag": "rebalance_fee", "credit_msat": 0, "debit_msat": part.fee, "currency": "bcrt",
+            "timestamp": part.until.secs(), "payment_id": hash(part),
+        })
+    })
 }
 
 fn hash(part: &Part) -> String {
