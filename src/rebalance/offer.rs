@@ -110,8 +110,11 @@ impl<'s, 'a> Pair<'s, 'a> {
         let expected = MARGIN * self.quote.rate(msat);
         let max = match max_fee {
             Some(fee) => fee.as_f64() * 1000.0 / msat.max(1.0) * 1e6,
-            None if force => own.max(expected),
-            None => own,
+            None => {
+                let most = if force { own.max(expected) } else { own };
+                let affordable = affordable(i, msat, i.budget.room);
+                if expected <= affordable { most.min(affordable) } else { most }
+            }
         };
         // Who names an amount knows why it is no larger.
         let made = self.made(i, Size { msat, max, strategic }, Sat(1))?;
@@ -160,12 +163,9 @@ impl<'s, 'a> Pair<'s, 'a> {
         Ok(Size { msat, max: self.difference(msat), ..size })
     }
 
-    /// Within the room of the budget: first at a lower rate, then for less. A reservation is one ppm and a msat for each part more than
-    /// the rate asks.
+    /// Within the room of the budget: first at a lower rate, then for less.
     fn fitting(&self, i: &RebalanceInputs, size: Size, room: Msat) -> Size {
-        let parts = (size.msat / 1000.0 / i.tuning.max_part.as_f64().max(1.0)).ceil();
-        let room = (room.as_f64() - parts).max(0.0);
-        let affordable = room * 1e6 / size.msat - 1.0;
+        let affordable = affordable(i, size.msat, room);
         if size.max <= affordable {
             return size;
         }
@@ -173,7 +173,7 @@ impl<'s, 'a> Pair<'s, 'a> {
         if lowest <= affordable {
             return Size { max: affordable, ..size };
         }
-        Size { msat: room * 1e6 / (lowest + 1.0), max: lowest, ..size }
+        Size { msat: free(i, size.msat, room) * 1e6 / (lowest + 1.0), max: lowest, ..size }
     }
 
     /// In whole parts of whole satoshis. What is reserved is never more than the rate allows.
@@ -225,6 +225,18 @@ impl<'s, 'a> Pair<'s, 'a> {
             if strategic { value - cost >= -i.tuning.hive_tolerance.as_f64() } else { profit > 0.0 && profit >= least };
         if enough { Ok(()) } else { Err(Reason::Profit { profit, least, basis: self.quote.basis }) }
     }
+}
+
+/// The highest rate at which so much of the budget reserves an amount: a reservation is one ppm and a msat for each part more than the rate
+/// asks.
+fn affordable(i: &RebalanceInputs, msat: f64, room: Msat) -> f64 {
+    free(i, msat, room) * 1e6 / msat - 1.0
+}
+
+/// What is left for rates.
+fn free(i: &RebalanceInputs, msat: f64, room: Msat) -> f64 {
+    let parts = (msat / 1000.0 / i.tuning.max_part.as_f64().max(1.0)).ceil();
+    (room.as_f64() - parts).max(0.0)
 }
 
 /// How often such a move has come about, as far as that can be told from few.

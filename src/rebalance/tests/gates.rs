@@ -85,6 +85,10 @@ fn toward_the_hive_a_little_may_be_lost() {
     let order = Wanted { from: scid(2), to: scid(1), amount: made.order.amount, max_fee: None, force: false };
     let named = scene.with(|i| by_hand(i, &order)).unwrap();
     assert_eq!((named.order, named.reserved), (made.order, made.reserved), "{named}");
+    // What may be lost may be more than the budget has; the rate is lowered then.
+    (scene.tuning.hive_tolerance, scene.budget.room) = (Msat(90_000), Msat(60_000));
+    let poor = scene.with(|i| by_hand(i, &order)).unwrap();
+    assert!(poor.reserved <= Msat(60_000) && poor.order.amount == made.order.amount, "{poor}");
     scene.tuning.hive_tolerance = Msat(1_000);
     assert!(scene.plan().moves.is_empty());
     assert!(matches!(scene.with(|i| by_hand(i, &order)).unwrap_err().why, Reason::Profit { .. }));
