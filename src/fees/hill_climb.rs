@@ -223,6 +223,11 @@ impl Climb {
         }
     }
 
+    /// The same place for a fee that is multiplied by that afterwards.
+    pub(super) fn divide(&mut self, factor: f64) {
+        self.centre = tidy(self.centre / factor).max(MIN_CENTRE);
+    }
+
     /// What is read back may have been written by another version: numbers that would turn a step round are put right.
     fn within_reason(self) -> Climb {
         let (centre, delta) = (self.centre.max(MIN_CENTRE), self.delta.clamp(DELTA_PLANNED_MIN, DELTA_MAX));

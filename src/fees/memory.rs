@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::congestion::Episode;
 use super::gossip::Pending;
 use super::hill_climb::Climb;
-use super::{FeeInputs, Learner, Reason, reason, tidy};
+use super::{FeeInputs, Learner, Reason, reason, scarcity, tidy};
 use crate::domain::{Channel, ChannelId, Ppm, Pricing, Time};
 
 /// What is remembered from one decision to the next; the step that made it saves it, by [`saved`].
@@ -191,8 +191,16 @@ fn released(memory: &Memory, i: &FeeInputs, why: &mut Vec<Reason>) -> Memory {
     let memory = Memory { ruled: false, asked: None, channels: Memory::known(i), ..memory.clone() };
     match memory.climb {
         None => begun(memory, i),
-        Some(_) => eager(taken_over(Some(&memory), fee, i.now), i.now),
+        Some(_) => eager(beneath_scarcity(taken_over(Some(&memory), fee, i.now), i), i.now),
     }
+}
+
+/// The fee that was found has whatever the balance asks for in it, and the stage after the learner will ask for it again.
+fn beneath_scarcity(mut memory: Memory, i: &FeeInputs) -> Memory {
+    if let Some(climb) = &mut memory.climb {
+        climb.divide(scarcity::now(i));
+    }
+    memory
 }
 
 /// A memory without a learner: a policy may say where the climb begins.

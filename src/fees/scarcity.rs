@@ -10,7 +10,7 @@ const STRONGEST: f64 = 3.0;
 pub(super) fn stage(memory: &Memory, i: &FeeInputs, fee: f64, why: &mut Vec<Reason>) -> f64 {
     let (local, threshold) = (i.local_share(), i.tuning.scarcity_threshold);
     let virgin = is_virgin(i);
-    let factor = if i.tuning.scarcity && !virgin && !memory.is_held() { factor(local, threshold) } else { 1.0 };
+    let factor = if memory.is_held() { 1.0 } else { now(i) };
     why.push(Reason::Scarcity {
         enabled: i.tuning.scarcity,
         virgin,
@@ -21,6 +21,12 @@ pub(super) fn stage(memory: &Memory, i: &FeeInputs, fee: f64, why: &mut Vec<Reas
         after: fee * factor,
     });
     fee * factor
+}
+
+/// The factor for the balance of this moment.
+pub(super) fn now(i: &FeeInputs) -> f64 {
+    let applies = i.tuning.scarcity && !is_virgin(i);
+    if applies { factor(i.local_share(), i.tuning.scarcity_threshold) } else { 1.0 }
 }
 
 fn factor(local: f64, threshold: f64) -> f64 {

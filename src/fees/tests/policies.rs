@@ -90,6 +90,19 @@ fn what_was_learned_waits_and_the_climb_goes_on_from_the_fee_that_it_finds() {
     }
 }
 
+/// Scarcity had its part in the fee that was left alone, and has no second one.
+#[test]
+fn a_fee_that_was_left_alone_is_not_multiplied_again() {
+    let mut s = scene(200).local(0.1).after(60);
+    let before = s.channels[0].ours.ppm.as_f64();
+    for _ in 0..6 {
+        s = Scene { policy: ruled(Pricing::Untouched, None), updates: Updates::default(), ..s }.after(2);
+        s = Scene { policy: Policy::default(), updates: Updates::default(), ..s }.after(2);
+    }
+    let after = s.channels[0].ours.ppm.as_f64();
+    assert!((0.4..2.0).contains(&(after / before)), "{before} -> {after}");
+}
+
 /// A plan may think of quite another price. Its turn comes when the fee that was found has been tried; upward, when somebody has paid.
 #[test]
 fn a_plan_does_not_jump_from_the_fee_that_a_policy_has_left() {
