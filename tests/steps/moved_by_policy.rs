@@ -185,9 +185,9 @@ async fn ways_are_looked_for_where_nothing_was_moved_yet() {
     story.stage.tricks().ways = Ways::Each(Msat(1_000));
     story.stage.wait(6.0);
     let after = story.stage.ops.rebalance_cycle().await.unwrap();
+    // By the fee that the peer asks all of these were too dear.
     let known = |made: &&cl_revenue_ops::rebalance::Move| made.numbers.basis == Basis::Route;
-    let told = after.plan.to_string();
-    assert!(after.plan.moves.iter().any(|made| known(&made)) || told.contains("search for routes"), "{told}");
+    assert!(after.plan.moves.iter().any(|made| known(&made)), "{}", after.plan);
 }
 
 /// Nothing is spent on a guess where the node could say what a way costs: what it has found no way for is not moved, and what it has not

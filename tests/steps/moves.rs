@@ -431,6 +431,22 @@ async fn in_a_dry_run_nothing_is_ordered() {
     assert_eq!(story.books().await, (Msat(0), Msat(0)));
 }
 
+/// What the options switch on reaches the plan.
+#[tokio::test]
+async fn the_kelly_criterion_stakes_less_where_it_is_enabled() {
+    let planned = async |more: &[(&'static str, &'static str)]| {
+        let options = [("inbound_fee_estimate_ppm", "0"), ("daily_budget_sats", "1000000"), ("dry_run", "true")];
+        let story = story(&[&options, more].concat()).await;
+        story.stage.node.inner.set_all(Ppm(4000));
+        let plan = story.stage.ops.rebalance_cycle().await.unwrap().plan.clone();
+        plan.moves.into_iter().map(|made| (made.to, made.order.amount)).collect::<BTreeMap<_, _>>()
+    };
+    let plain = planned(&[]).await;
+    let staked = planned(&[("enable_kelly", "true"), ("kelly_fraction", "0.3")]).await;
+    assert!(!plain.is_empty() && plain.keys().eq(staked.keys()), "{plain:?} {staked:?}");
+    assert!(plain.values().zip(staked.values()).all(|(all, less)| less < all), "{plain:?} {staked:?}");
+}
+
 #[tokio::test]
 async fn the_plan_begins_what_is_worth_its_cost_and_waits_for_it() {
     let story = story(&[("inbound_fee_estimate_ppm", "0"), ("daily_budget_sats", "100000")]).await;
