@@ -125,8 +125,9 @@ fn told_only(open: &Open, seen: &Seen, (told, come): (Msat, &Tally)) -> (Msat, M
     let lost = forgotten || seen.tally.has_lost(&open.before);
     let possible = come.moved <= open.amount && least <= open.reserved && !lost;
     let fits = |paid: &Paid| paid.moved.sat_floor() <= open.amount && paid.spent <= open.reserved;
-    match seen.paid.filter(fits) {
-        Some(paid) if if possible { paid.moved >= told } else { paid.moved > Msat::ZERO } => (paid.moved, paid.spent),
+    let tells = |paid: &Paid| if possible { paid.moved >= told } else { paid.moved > Msat::ZERO };
+    match seen.paid.filter(fits).filter(tells) {
+        Some(paid) => (paid.moved, paid.spent),
         _ if possible => (told, most.min(open.reserved)),
         _ => (told.min(Msat::from_sat(open.amount).unwrap_or(told)), open.reserved),
     }

@@ -112,8 +112,7 @@ impl<'s, 'a> Pair<'s, 'a> {
             Some(fee) => fee.as_f64() * 1000.0 / msat.max(1.0) * 1e6,
             None => {
                 let most = if force { own.max(expected) } else { own };
-                let affordable = affordable(i, msat, i.budget.room);
-                if expected <= affordable { most.min(affordable) } else { most }
+                self.rate_within(i, (msat, most), i.budget.room).unwrap_or(most)
             }
         };
         // Who names an amount knows why it is no larger.
@@ -163,16 +162,23 @@ impl<'s, 'a> Pair<'s, 'a> {
         Ok(Size { msat, max: self.difference(msat), ..size })
     }
 
+    /// Of rates up to `most` the highest that the room allows; `None`: it would keep most routes out.
+    fn rate_within(&self, i: &RebalanceInputs, (msat, most): (f64, f64), room: Msat) -> Option<f64> {
+        let affordable = affordable(i, msat, room);
+        (self.lowest_rate(msat, most) <= affordable).then(|| most.min(affordable))
+    }
+
+    /// The rate that still lets most routes pass.
+    fn lowest_rate(&self, msat: f64, most: f64) -> f64 {
+        (MARGIN * self.quote.rate(msat)).min(most)
+    }
+
     /// Within the room of the budget: first at a lower rate, then for less.
     fn fitting(&self, i: &RebalanceInputs, size: Size, room: Msat) -> Size {
-        let affordable = affordable(i, size.msat, room);
-        if size.max <= affordable {
-            return size;
+        if let Some(max) = self.rate_within(i, (size.msat, size.max), room) {
+            return Size { max, ..size };
         }
-        let lowest = (MARGIN * self.quote.rate(size.msat)).min(size.max);
-        if lowest <= affordable {
-            return Size { max: affordable, ..size };
-        }
+        let lowest = self.lowest_rate(size.msat, size.max);
         Size { msat: free(i, size.msat, room) * 1e6 / (lowest + 1.0), max: lowest, ..size }
     }
 
