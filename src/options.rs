@@ -133,7 +133,7 @@ options! {
     Live target_flow: u64 = "100000", Whole(0, 100_000_000_000), "Sats a day that a channel should move; channels below are reported as below target. No fee depends on it.";
     Live min_fee_ppm: u32 = "10", Whole(0, 100_000), "Lowest outbound fee rate (ppm) that the controller sets.";
     Live max_fee_ppm: u32 = "5000", Whole(1, 100_000), "Highest outbound fee rate (ppm) that the controller sets.";
-    Live max_fee_updates_per_day: u32 = "2", Whole(1, 48), "Fee changes a day and channel that the controller tells the network (rules and policies are carried out as they stand); urgent ones have a budget of their own, as large and at least 6.";
+    Live max_fee_updates_per_day: u32 = "4", Whole(1, 48), "Fee changes a day and channel that the controller tells the network (rules and policies are carried out as they stand); urgent ones have a budget of their own, as large and at least 6.";
     Live forwards_retention_days: u64 = "400", Whole(30, 36_500), "Days after which single forwards are dropped from the ledger; hourly sums stay for ever.";
     Live rebalance_min_profit: u64 = "10", Whole(0, 100_000_000), "Least expected profit (sats) of a rebalance.";
     Live rebalancer: String = "sling", Word(&["sling"]), "The plugin that moves liquidity.", was "rebalancer_plugin";
@@ -167,7 +167,7 @@ options! {
     Tune inbound_fee_estimate_ppm: u32 = "500", Whole(0, 100_000), "What a rebalance is taken to cost beside the last peer's fee, where nothing better is known (ppm).";
     Tune max_concurrent_jobs: u32 = "5", Whole(1, 100), "Rebalances that are under way at a time.";
     Tune sling_job_timeout_seconds: u64 = "7200", Whole(60, 604_800), "Seconds after which a rebalance is stopped.";
-    Tune gossip_hysteresis: f64 = "0.05", Number(0.01, 0.5), "Relative change of the fee from which on it is worth telling the network at once.";
+    Tune gossip_hysteresis: f64 = "0.12", Number(0.01, 0.5), "Relative change of the fee from which on it is worth telling the network at once.";
     TuneAtStart seed: u64 = "1", Whole(0, u64::MAX), "Seed of the generator that varies timers; read when the plugin starts.";
 }
 

@@ -177,6 +177,12 @@ fn demand_in_step_with_the_blocks_does_not_mislead() {
     assert!(astray("N2") > 86.0);
 }
 
+/// They must not be taken for those whom the price drives away.
+#[test]
+fn payers_who_leave_for_other_reasons_than_the_price_do_not_mislead() {
+    assert!(astray("N3") > 80.0);
+}
+
 #[test]
 fn of_payers_who_pay_anything_the_highest_fee_is_asked_and_no_more() {
     let highest = Options::default().max_fee_ppm;

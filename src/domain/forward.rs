@@ -49,6 +49,9 @@ pub enum ForwardIndex {
 /// `temporary_channel_failure`: what our node answers when the outgoing channel lacks the liquidity.
 pub const TEMPORARY_CHANNEL_FAILURE: u32 = 0x1007;
 
+/// `fee_insufficient`: what our node answers to a payer who goes by an old price.
+pub const FEE_INSUFFICIENT: u32 = 0x100c;
+
 /// Tries of one payment are at most so far apart in time, and in amount by one in so many.
 pub const RETRY_SECS: i64 = 60;
 const RETRY_SHARE: u64 = 100;

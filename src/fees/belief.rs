@@ -2,7 +2,9 @@
 //!
 //! Demand at fee f is `rate x S(f)` with `S(f) = 1 / (1 + (f / theta)^kappa)`: theta is the fee at which half of the payers
 //! are gone, kappa how abruptly they go. Weights are learned from pairs of blocks at neighbouring fees, in which the level
-//! of demand cancels, and (much more weakly) from the level itself.
+//! of demand cancels, from payers who come with an old price ([`raises`]), and (much more weakly) from the level itself.
+
+mod raises;
 
 use std::sync::LazyLock;
 
@@ -10,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::tidy_weight;
 use crate::domain::Time;
+pub(super) use raises::{Raise, patience, usual_patience};
 
 const THETAS: usize = 36;
 const KAPPAS: [f64; 5] = [1.3, 1.6, 2.2, 3.5, 6.0];
@@ -26,8 +29,8 @@ const PRIOR_SD: f64 = 1.1;
 /// or by a tenth of that. The logarithm's mean and spread.
 const USUAL_KAPPA: f64 = 1.9;
 const KAPPA_SD: f64 = 0.35;
-/// Elasticity changes slowly: what a pair taught is worth half after this.
-const PAIR_HALF_LIFE_DAYS: f64 = 20.0;
+/// Elasticity changes slowly: what a pair taught, or a raise, is worth half after this.
+const PAIR_HALF_LIFE_DAYS: f64 = 40.0;
 /// The level of demand moves for reasons of its own, so it fades faster ...
 const LEVEL_HALF_LIFE_DAYS: f64 = 5.0;
 /// ... and varies by more than chance, about 30 % from block to block, which is nothing beside the chance in a handful of
@@ -52,13 +55,19 @@ pub(super) struct Sample {
 }
 
 /// The part that lasts.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Belief {
     /// ln of the prior's median theta.
     prior: f64,
     /// What pairs have taught, as log weights: theta by theta within each kappa. Empty: nothing yet.
     weights: Vec<f64>,
     learned: Time,
+    /// What refused payers did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    raises: Vec<Raise>,
+    /// Of those refused payers who would pay the new price, the part that comes back.
+    #[serde(default = "usual_patience")]
+    patience: f64,
 }
 
 /// The belief at one moment, ready for questions.
@@ -69,6 +78,14 @@ pub(super) struct Posterior {
     rates: [f64; CELLS],
     /// Discounted count of events behind the rates.
     pub(super) events: f64,
+}
+
+/// The belief without refused payers.
+struct Level {
+    /// Logarithms of the weights, not normalised.
+    logs: [f64; CELLS],
+    rates: [f64; CELLS],
+    events: f64,
 }
 
 struct Grid {
@@ -109,10 +126,17 @@ fn half_lives(from: Time, to: Time, days: f64) -> f64 {
     0.5_f64.powf((to.hours_since(from) / 24.0 / days).max(0.0))
 }
 
+impl Default for Belief {
+    fn default() -> Belief {
+        Belief::new(1.0, Time(0))
+    }
+}
+
 impl Belief {
     /// All that is known of a peer at first: what is asked now.
     pub(super) fn new(fee: f64, now: Time) -> Belief {
-        Belief { prior: tidy_weight((PRIOR_OVER_FEE * fee.max(1.0)).ln()), weights: vec![], learned: now }
+        let prior = tidy_weight((PRIOR_OVER_FEE * fee.max(1.0)).ln());
+        Belief { prior, weights: vec![], learned: now, raises: vec![], patience: usual_patience() }
     }
 
     /// Payers were found at `fee` after a search: that says more of the market than the fee of the beginning.
@@ -147,10 +171,29 @@ impl Belief {
         for weight in &mut self.weights {
             *weight = tidy_weight(*weight / 2.0);
         }
+        self.doubt_raises();
     }
 
-    /// Adds the prior and what the recent level of demand says.
+    pub(super) fn patience(&self) -> f64 {
+        self.patience
+    }
+
+    /// What all peers of the node together tell of refused payers.
+    pub(super) fn expect_patience(&mut self, patience: f64) {
+        self.patience = patience;
+    }
+
+    /// Adds the prior, what the recent level of demand says, and what refused payers did.
     pub(super) fn posterior(&self, recent: &[Sample], now: Time) -> Posterior {
+        let Level { mut logs, rates, events } = self.level(recent, now);
+        if !self.raises.is_empty() {
+            logs.iter_mut().zip(self.raised(now)).for_each(|(log, raised)| *log += raised);
+        }
+        Posterior { weights: normalised(&logs), rates, events }
+    }
+
+    /// What pairs and the recent level of demand say of each curve.
+    fn level(&self, recent: &[Sample], now: Time) -> Level {
         let mut hours = [LEVEL_PRIOR_HOURS; CELLS];
         let mut fits = [0.0; CELLS];
         let (mut events, mut blocks) = (0.0, 0.0);
@@ -171,20 +214,23 @@ impl Belief {
         let kept = half_lives(self.learned, now, PAIR_HALF_LIFE_DAYS);
         let shape = LEVEL_PRIOR_EVENTS + events;
         let level_weight = if blocks > 0.0 { 1.0 / (1.0 + events / blocks / LEVEL_EVENTS) } else { 1.0 };
-        let mut weights: [f64; CELLS] = std::array::from_fn(|cell| {
+        let logs = std::array::from_fn(|cell| {
             let theta = (GRID.ln_theta[cell % THETAS] - self.prior) / PRIOR_SD;
             let kappa = (KAPPAS[cell / THETAS] / USUAL_KAPPA).ln() / KAPPA_SD;
             let prior = -0.5 * (theta * theta + kappa * kappa);
             let level = level_weight * (fits[cell] - shape * hours[cell].ln());
             prior + level + kept * self.weights.get(cell).copied().unwrap_or(0.0)
         });
-        let best = weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let sum: f64 = weights.iter().map(|w| (w - best).exp()).sum();
-        for weight in &mut weights {
-            *weight = (*weight - best).exp() / sum;
-        }
-        Posterior { weights, rates: hours.map(|h| shape / h), events }
+        Level { logs, rates: hours.map(|h| shape / h), events }
     }
+}
+
+/// Weights by their logarithms; they sum to 1.
+fn normalised<const N: usize>(logs: &[f64; N]) -> [f64; N] {
+    let best = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let weights = logs.map(|log| (log - best).exp());
+    let sum: f64 = weights.iter().sum();
+    weights.map(|weight| weight / sum)
 }
 
 impl Posterior {

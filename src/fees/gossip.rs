@@ -9,7 +9,7 @@ use crate::domain::{Channel, Ppm, Time};
 
 /// A small difference is worth telling if it lasts:
 const SMALL: f64 = 0.02;
-const PATIENCE_HOURS: f64 = 12.0;
+const PATIENCE_HOURS: f64 = 24.0;
 /// Urgent changes a day: two steps take congestion to its bound, and it may come back more than once.
 const URGENT_A_DAY: u32 = 6;
 

@@ -1,6 +1,7 @@
 //! Hill climbing: tries two neighbouring fees in turn, learns from the counts, and moves the middle toward what earns most
 //! and what the balance bears. Never reads an earned amount: counts tell the same with a tenth of the noise.
 
+mod heard;
 mod learner;
 mod outlook;
 mod pair;
@@ -17,8 +18,9 @@ use super::run_out::Purse;
 use super::tilt::Tilt;
 use super::{Bid, FeeInputs, Memory, Reason, floor, scarcity, tidy};
 use crate::domain::Time;
+use heard::Prices;
 pub use learner::Learner;
-pub(super) use outlook::{Outlook, outlook};
+pub(super) use outlook::{Outlook, counted, outlook};
 use pair::Pair;
 use surprise::{Surprise, surprise};
 
@@ -46,8 +48,7 @@ const MOVE_RUN_OUT: f64 = 0.40;
 /// Toward the price that the plan of the whole node asks, at the end of each block: it follows the balances, which do not wait.
 const MOVE_BID: f64 = 1.5;
 /// Perturbation beside a plan, whose own moves are tries as well.
-const DELTA_PLANNED: f64 = 0.1;
-const DELTA_PLANNED_MIN: f64 = 0.05;
+const DELTA_PLANNED: f64 = 0.05;
 /// A day without demand lowers the fee by this, in ln.
 const DRIFT: f64 = 0.25;
 const DRIFT_HOURS: f64 = 24.0;
@@ -91,6 +92,8 @@ pub(super) struct Climb {
     aim: Aim,
     #[serde(default)]
     tilt: Tilt,
+    #[serde(default)]
+    prices: Prices,
 }
 
 /// The larger part of a climb, which changes only when a block ends.
@@ -151,6 +154,7 @@ pub(super) fn stage(memory: &mut Memory, i: &FeeInputs, why: &mut Vec<Reason>) -
     // While the peer is away, nothing is tried and nothing learned.
     if i.channels.iter().any(|c| c.connected) {
         climb.block.observe(&seen, i);
+        climb.hear(&seen, i);
         if i.now >= climb.block.until && climb.block.is_known(i) {
             let before = climb.centre;
             // A place that somebody else has left is tried first, before a plan is followed away from it.
@@ -207,6 +211,7 @@ impl Climb {
             purse: Purse::default(),
             aim: Aim::default(),
             tilt: Tilt::default(),
+            prices: Prices::default(),
         }
     }
 
@@ -230,7 +235,7 @@ impl Climb {
 
     /// What is read back may have been written by another version: numbers that would turn a step round are put right.
     fn within_reason(self) -> Climb {
-        let (centre, delta) = (self.centre.max(MIN_CENTRE), self.delta.clamp(DELTA_PLANNED_MIN, DELTA_MAX));
+        let (centre, delta) = (self.centre.max(MIN_CENTRE), self.delta.clamp(DELTA_PLANNED, DELTA_MAX));
         Climb { centre, delta, info: self.info.max(0.0), ..self }
     }
 
@@ -384,8 +389,8 @@ impl Climb {
     fn begin_pair(&mut self, i: &FeeInputs) {
         self.pairs = self.pairs.wrapping_add(1);
         self.step = Step::First;
-        let (most, least) = if i.bid().is_some() { (DELTA_PLANNED, DELTA_PLANNED_MIN) } else { (DELTA_MAX, DELTA_MIN) };
-        self.delta = tidy((most / (1.0 + self.info / DELTA_INFO).powf(0.25)).max(least));
+        let alone = (DELTA_MAX / (1.0 + self.info / DELTA_INFO).powf(0.25)).max(DELTA_MIN);
+        self.delta = if i.bid().is_some() { DELTA_PLANNED } else { tidy(alone) };
         self.block = Block::new(i.now, self.block_hours(i.tuning.updates_per_day));
     }
 

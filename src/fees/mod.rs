@@ -29,7 +29,7 @@ pub use hill_climb::Learner;
 pub use memory::{
     Memory, Saved, asked_at, debug, in_earnest, learner, recalled, saved, set_by_hand, taken_over, untold, woken,
 };
-pub use plan::{Bid, Demand, Plan, PlanInputs, Planned, Wanted, plan, wanted};
+pub use plan::{Bid, Demand, Plan, PlanInputs, Planned, Wanted, patience_of, plan, wanted};
 pub use reason::{Phase, Reason, Slots, Verdict, in_words, summary, told, waits};
 
 /// All that a decision looks at. Channels to one peer are priced together, because Core Lightning forwards over any of
@@ -70,6 +70,16 @@ pub struct Observed {
     pub in_msat: f64,
     /// What our own moves of liquidity have brought, net. It was paid for, and it will not come again by itself.
     pub moved_msat: f64,
+    /// Payers who came with a price of ours that was too old, by the time at which they came.
+    pub refused: Vec<Refused>,
+}
+
+/// A payer whom our node has refused because of an old, lower price (`fee_insufficient`), and told the new one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    pub at: Time,
+    /// Did it come again at once, with the new price?
+    pub came_back: bool,
 }
 
 /// What is the same for all channels of the node in this cycle.
@@ -83,6 +93,8 @@ pub struct Market {
     pub floor_multiplier: f64,
     /// Sat per 1,000 virtual bytes; `None`: unknown.
     pub sat_per_kvb: Option<u64>,
+    /// Of refused payers who would pay the new price, the part that comes back: as the last plan has found it.
+    pub patience: f64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::belief::{self, usual_patience};
 use super::bid_price::{self, Inflow, Stock};
 use super::hill_climb::{self, Outlook};
 use super::{FeeInputs, Market, Memory, Observed, Tuning, Updates, limits, tidy};
@@ -54,9 +55,12 @@ pub struct Bid {
 }
 
 /// The node-wide part of pricing; saved by the step that made it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     pub at: Time,
+    /// Of refused payers who would pay the new price, the part that comes back.
+    #[serde(default = "usual_patience")]
+    patience: f64,
     /// By peer, ascending.
     bids: Vec<Bid>,
 }
@@ -72,6 +76,11 @@ impl Plan {
         let fresh = (0.0..EVERY_HOURS).contains(&i.now.hours_since(plan.at));
         !fresh || plan.bids.len() != i.peers.len() || i.peers.iter().any(|planned| plan.bid(&planned.peer).is_none())
     }
+}
+
+/// Of refused payers who would pay the new price, the part that comes back: as the last plan has found it, if there is one.
+pub fn patience_of(plan: Option<&Plan>) -> f64 {
+    plan.map_or_else(usual_patience, |plan| plan.patience)
 }
 
 /// Prices the balances of all peers together.
@@ -90,7 +99,8 @@ pub fn plan(i: &PlanInputs) -> Plan {
     };
     let mut bids: Vec<Bid> = i.peers.iter().zip(&outlooks).zip(&prices).map(bid).collect();
     bids.sort_by_key(|bid| bid.peer);
-    Plan { at: i.now, bids }
+    let learners = i.peers.iter().filter_map(|planned| hill_climb::counted(planned.memory?));
+    Plan { at: i.now, patience: belief::patience(learners, i.now), bids }
 }
 
 /// What is wanted of one peer's channels, in msat a day.

@@ -24,6 +24,7 @@ mod overrides;
 mod periods;
 mod policies;
 mod rebalances;
+mod refusals;
 mod reputation;
 mod rollups;
 mod splices;
@@ -130,6 +131,15 @@ pub struct Demand {
     pub out_msat: u64,
     /// The same with our fees, as it came in.
     pub in_msat: u64,
+}
+
+/// A payer whom our node has refused because of an old price (`fee_insufficient`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub out: ChannelId,
+    pub at: Time,
+    /// Did the payment come again within a minute, by the same incoming channel to the same peer, and was its fee enough?
+    pub came_back: bool,
 }
 
 /// One line of the audit trail of fees.

@@ -11,9 +11,11 @@ use super::publish::{Orders, Said};
 use super::{FeeOutcome, Flows, Ops};
 use crate::domain::units::to_u64_rounded;
 use crate::domain::{Channel, ChannelId, NodeView, PeerId, Policy, Ppm, Time};
-use crate::fees::{self, Action, Bid, FeeDecision, FeeInputs, Market, Memory, Observed, Reason, Tuning, Updates};
+use crate::fees::{
+    self, Action, Bid, FeeDecision, FeeInputs, Market, Memory, Observed, Plan, Reason, Refused, Tuning, Updates,
+};
 use crate::flow::traffic::traffic_index;
-use crate::ledger::{ChangeCount, Demand, FeeRow, MemoryRow, MoveRow, Reputation};
+use crate::ledger::{ChangeCount, Demand, FeeRow, MemoryRow, MoveRow, Refusal, Reputation};
 use crate::options::Options;
 
 /// Amounts of the newest forwards from which it is told how much of the demand a balance could carry.
@@ -37,6 +39,8 @@ pub(super) struct Scene {
     observed: HashMap<PeerId, Observed>,
     flows: Flows,
     changes: HashMap<ChannelId, ChangeCount>,
+    /// The last plan, if it could be read.
+    pub(super) kept: Option<Arc<Plan>>,
     pub(super) rules: Rules,
 }
 
@@ -104,18 +108,23 @@ impl Ops {
         if !options.dry_run {
             self.judge_trials(&view, &rules).await?;
         }
-        let memories = self.memories().await?;
+        let (memories, kept) = (self.memories().await?, self.kept_plan().await?);
         // None of these waits for another: on a large node each takes a while.
         let ((market, vegas), observed, flows, changes) = tokio::try_join!(
-            self.market(&view, &options),
+            self.market(&view, &options, kept.as_deref()),
             self.observe(&view, &memories, (&rules, options.enable_reputation)),
             self.flows(),
             self.ledger.changes_since(now.plus_hours(-BUDGET_HOURS), now, options.dry_run),
         )?;
-        Ok(Scene { view, options, market, vegas, memories, observed, flows, changes, rules })
+        Ok(Scene { view, options, market, vegas, memories, observed, flows, changes, kept, rules })
     }
 
-    async fn market(&self, view: &NodeView, options: &Options) -> anyhow::Result<(Market, Reason)> {
+    async fn market(
+        &self,
+        view: &NodeView,
+        options: &Options,
+        kept: Option<&Plan>,
+    ) -> anyhow::Result<(Market, Reason)> {
         let mut amounts = self.ledger.recent_amounts(AMOUNTS).await?;
         amounts.sort_unstable();
         let from = view.now.plus_hours(-TRAFFIC_HOURS);
@@ -128,7 +137,8 @@ impl Ops {
         };
         let traffic = traffic_index(&hours, first, view.now);
         let (floor_multiplier, vegas) = self.vegas(view, options).await?;
-        Ok((Market { amounts, traffic, floor_multiplier, sat_per_kvb }, vegas))
+        let patience = fees::patience_of(kept);
+        Ok((Market { amounts, traffic, floor_multiplier, sat_per_kvb, patience }, vegas))
     }
 
     /// What is remembered of each peer: as the last step has recorded it, or read from the ledger. A memory that this version cannot
@@ -199,6 +209,7 @@ impl Ops {
                 peers.into_iter().map(|peer| (peer, Observed { from, to, ..Observed::default() })).collect();
             add_demand(&mut span, &demand, &peer_of, &reputations);
             add_moves(&mut span, &self.ledger.closed_moves(from).await?);
+            add_refused(&mut span, &self.ledger.refusals(from, to).await?, &peer_of);
             observed.extend(span);
         }
         Ok(observed)
@@ -268,6 +279,14 @@ fn add_demand(
         seen.events += weight * (row.settled + row.starved) as f64;
         seen.settled += row.settled as f64;
         seen.out_msat += row.out_msat as f64;
+    }
+}
+
+fn add_refused(span: &mut HashMap<PeerId, Observed>, refusals: &[Refusal], peer_of: &HashMap<ChannelId, PeerId>) {
+    for refusal in refusals {
+        if let Some(seen) = peer_of.get(&refusal.out).and_then(|peer| span.get_mut(peer)) {
+            seen.refused.push(Refused { at: refusal.at, came_back: refusal.came_back });
+        }
     }
 }
 

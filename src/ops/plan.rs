@@ -20,9 +20,8 @@ impl Ops {
             |((peer, channels), policy)| Planned { peer, channels, memory: scene.memories.get(&peer), policy };
         let peers: Vec<Planned> = by_peer.into_iter().zip(policies.iter().map(Cow::as_ref)).map(planned).collect();
         let inputs = PlanInputs { now: scene.view.now, peers: &peers, market: &scene.market, tuning };
-        let kept = self.kept_plan().await?;
-        if let Some(kept) = kept.filter(|kept| !Plan::is_due(Some(kept), &inputs)) {
-            return Ok(kept);
+        if let Some(kept) = scene.kept.as_ref().filter(|kept| !Plan::is_due(Some(kept), &inputs)) {
+            return Ok(kept.clone());
         }
         let plan = Arc::new(fees::plan(&inputs));
         self.ledger.save_note(inputs.now, NOTE, &serde_json::to_string(&*plan)?).await?;
@@ -31,7 +30,7 @@ impl Ops {
     }
 
     /// The last plan. One that cannot be read is no loss: it is made anew from what it was made of.
-    async fn kept_plan(&self) -> anyhow::Result<Option<Arc<Plan>>> {
+    pub(super) async fn kept_plan(&self) -> anyhow::Result<Option<Arc<Plan>>> {
         if let Some(plan) = self.seen.read(|seen| seen.plan.clone()) {
             return Ok(Some(plan));
         }

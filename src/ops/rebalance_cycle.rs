@@ -287,6 +287,7 @@ impl Ops {
             traffic: vec![1.0; 7 * 24],
             floor_multiplier: 1.0,
             sat_per_kvb: view.feerate.map(|feerate| feerate.sat_per_kvb),
+            patience: fees::patience_of(self.kept_plan().await?.as_deref()),
         };
         let by_peer = view.priced_by_peer();
         let policies: Vec<_> = by_peer.iter().map(|(_, channels)| rules.of_all(channels)).collect();

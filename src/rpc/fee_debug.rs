@@ -77,6 +77,12 @@ pub(super) const COMMAND: Command = Command {
              changes the fee.",
         ),
         (
+            "learner.old_price",
+            "Payers who came with an older, lower price of late, were refused by the node and told the new one: how many were `refused`, \
+             how many of them `came_back` and paid it (halves after a surprise), and `patience`, the part of those who would pay that comes back at all, \
+             found from all peers of the node.",
+        ),
+        (
             "learner.pairs[]",
             "The last six pairs of blocks, newest first: `ended_at`; `first` and `second` with `events`, \
              `exposure_hours` and `fee_ppm` (`null`: nothing could be seen); `dearer_earned_over_cheaper`, revenue per hour of \

@@ -13,11 +13,9 @@ use super::network::Network;
 use super::sight::Sight;
 use super::slots::Slots;
 use super::tape::{Day, ELSEWHERE, Payment, Tape};
-use crate::domain::forward::TEMPORARY_CHANNEL_FAILURE;
+use crate::domain::forward::{FEE_INSUFFICIENT, TEMPORARY_CHANNEL_FAILURE};
 use crate::domain::{Feerate, ForwardStatus, Msat, PeerId, Ppm, Scid, Time};
 
-/// `fee_insufficient`: the payer went by an old price.
-pub const FEE_INSUFFICIENT: u32 = 0x100c;
 /// Where payments from elsewhere say that they came in.
 const STRANGE_SCID: Scid = Scid(1 << 40 | 1 << 16);
 /// How often one payment tries its luck with us.
@@ -85,6 +83,8 @@ struct Attempt {
     tries: u8,
     /// An error told the payer our prices.
     informed: bool,
+    /// The exit that has just refused an old price.
+    refused: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -285,7 +285,7 @@ impl Market {
             return self.refill(&payment);
         }
         self.tally.wanted += 1;
-        self.attempt(Attempt { payment, tried: 0, tries: 0, informed: false });
+        self.attempt(Attempt { payment, tried: 0, tries: 0, informed: false, refused: None });
     }
 
     fn open_day(&mut self, number: u32) {
@@ -370,7 +370,13 @@ impl Market {
     fn attempt(&mut self, mut attempt: Attempt) {
         let payment = attempt.payment;
         let heard = if attempt.informed { self.now } else { Time(self.now.0 - i64::from(payment.gossip_ms)) };
-        let Some((choice, fee)) = self.choose(&attempt, heard) else { return };
+        let is_patient = attempt.refused.is_none() || self.is_patient(&payment);
+        let chosen = self.choose(&attempt, heard).filter(|_| is_patient);
+        if let Some(exit) = attempt.refused.take() {
+            let came_back = chosen.is_some_and(|(choice, _)| payment.exits[choice].channel == exit);
+            self.sight.note_refused(exit, self.now, came_back);
+        }
+        let Some((choice, fee)) = chosen else { return };
         let exit = payment.exits[choice].channel;
         // Where the way in is closed, we never hear of the payment.
         let Some(entrance) = self.entrance(payment.from, payment.amount + fee) else { return };
@@ -383,6 +389,11 @@ impl Market {
                 self.retry(attempt, choice, failcode);
             }
         }
+    }
+
+    /// Does the payer look at the new price who came with an old one? Milliseconds under way are as good as a lot.
+    fn is_patient(&self, payment: &Payment) -> bool {
+        f64::from(payment.hold_ms % 100) < 100.0 * self.network().scenario.patience
     }
 
     /// The exit that leaves the payer most, by the prices that the payer has heard of. Between equals the node takes the one
@@ -483,6 +494,7 @@ impl Market {
         let payment = attempt.payment;
         let pause = if failcode == FEE_INSUFFICIENT {
             attempt.informed = true;
+            attempt.refused = Some(payment.exits[choice].channel);
             2_000
         } else {
             attempt.tried |= 1 << choice;

@@ -54,6 +54,8 @@ pub struct Scenario {
     pub segments: Option<(f64, f64, f64)>,
     /// Share of the payers who hardly look at the price.
     pub insensitive: f64,
+    /// Of the payers who are refused for an old price, the share that looks at the new one; the others go for good.
+    pub patience: f64,
     /// No channel has ever been used: those that we opened are full, the others are empty.
     pub virgin: bool,
     /// How many times more than it would want by itself is wanted of the first channel.
@@ -87,6 +89,7 @@ impl Default for Scenario {
             refill: None,
             segments: None,
             insensitive: 0.0,
+            patience: 1.0,
             virgin: false,
             whale: 1.0,
             story: Story::Steady,

@@ -133,6 +133,12 @@ pub const KINDS: &[Kind] = &[
         days: SINGLE_DAYS,
         shape: || Scenario { beat: Some(Beat { half_hours: 12.0, level: 1.0, rate: 1.4 }), ..single() },
     },
+    Kind {
+        name: "N3",
+        about: "payers of whom half leave for good when they come with an old price",
+        days: SINGLE_DAYS,
+        shape: || Scenario { patience: 0.5, ..single() },
+    },
 ];
 
 /// What every change is checked on.

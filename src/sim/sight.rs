@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use crate::domain::{Msat, Time};
+use crate::fees::Refused;
 
 /// The newest amounts that are kept.
 const AMOUNTS: usize = 400;
@@ -20,6 +21,8 @@ pub struct Sight {
     width: usize,
     /// Settled msat by way in and way out, row by row; the last row is what came from elsewhere.
     pairs: Vec<u64>,
+    /// Payers who came with an old price: by which way out, and whether they took the new one there.
+    refused: Vec<(u32, Refused)>,
 }
 
 impl Sight {
@@ -31,6 +34,7 @@ impl Sight {
             hours: Vec::new(),
             width,
             pairs: vec![0; width * (width + 1)],
+            refused: Vec::new(),
         }
     }
 
@@ -48,6 +52,16 @@ impl Sight {
         if self.width > 0 {
             self.pairs[(from as usize).min(self.width) * self.width + to as usize] += msat;
         }
+    }
+
+    /// A payer who had been refused for an old price has made up its mind.
+    pub(super) fn note_refused(&mut self, to: u32, at: Time, came_back: bool) {
+        self.refused.push((to, Refused { at, came_back }));
+    }
+
+    /// Payers who came with an old price, from the `skip`th on.
+    pub fn refused(&self, skip: usize) -> &[(u32, Refused)] {
+        self.refused.get(skip..).unwrap_or_default()
     }
 
     /// Outgoing amounts of the newest 400 settled forwards, oldest first.

@@ -25,6 +25,9 @@ pub struct Learner {
     heading: Option<Heading>,
     step: &'static str,
     pairs: Vec<Pair>,
+    /// Payers who came with an old price of late, and those of them who paid the new one.
+    refused: (f64, f64),
+    patience: f64,
     block_until: Time,
 }
 
@@ -55,6 +58,8 @@ impl Climb {
                 Step::Hold => "held by hand",
             },
             pairs: self.past.clone(),
+            refused: self.belief.refused(),
+            patience: self.belief.patience(),
             block_until: self.block.until,
         }
     }
@@ -76,6 +81,7 @@ impl Climb {
             "kappa": of(posterior.kappa()),
             "demand_per_hour": posterior.demand(self.fee() + self.base),
             "events_behind": posterior.events,
+            "prices": self.prices.told(),
             "information": self.info,
             "step": self.step,
             "block": {
@@ -122,6 +128,7 @@ impl Learner {
             "probability_of_right_direction": self.heading.as_ref().and_then(|heading| heading.right).map(short),
             "step": self.step,
             "block_ends_at": self.block_until.to_string(),
+            "old_price": { "refused": self.refused.0, "came_back": self.refused.1, "patience": self.patience },
             "pairs": self.pairs.iter().rev().map(Pair::told).collect::<Vec<_>>(),
             "text": self.to_string(),
         })
@@ -146,6 +153,10 @@ impl fmt::Display for Learner {
                 Some(right) => write!(f, "(right with {:.0} %)", right * 100.0)?,
                 None => write!(f, "by the plan")?,
             }
+        }
+        if self.refused.0 > 0.0 {
+            let (refused, stayed) = self.refused;
+            write!(f, "; of {refused:.0} who came with an older price {stayed:.0} paid the new one")?;
         }
         write!(f, "; {} until {}", self.step, self.block_until)
     }

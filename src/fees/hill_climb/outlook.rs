@@ -1,7 +1,8 @@
 //! What the plan of the whole node is told of one peer: a summary of the learner, nothing that decides.
 
 use super::{Climb, bounded};
-use crate::fees::FeeInputs;
+use crate::fees::belief::{Belief, Sample};
+use crate::fees::{FeeInputs, Memory};
 
 /// What the plan of the whole node needs to know of one peer.
 pub(crate) struct Outlook {
@@ -23,6 +24,11 @@ pub(crate) struct Outlook {
     pub(crate) base: f64,
     /// Hours of late in which demand could be watched.
     pub(crate) watched: f64,
+}
+
+/// What was learned of a peer's payers, and counted of late.
+pub(crate) fn counted(memory: &Memory) -> Option<(&Belief, &[Sample])> {
+    memory.climb.as_ref().map(|climb| (&climb.belief, climb.recent.as_slice()))
 }
 
 /// What is believed of the peer's demand and known of its balance. A peer without a memory has its prior.

@@ -68,6 +68,7 @@ pub(super) fn scene(ppm: u32) -> Scene {
             traffic: vec![1.0; 168],
             floor_multiplier: 1.0,
             sat_per_kvb: None,
+            patience: patience_of(None),
         },
         updates: Updates::default(),
         memory: None,
@@ -120,7 +121,7 @@ impl Scene {
         let mut scene = self.clone();
         scene.memory = Some(decision.memory.clone());
         scene.now = self.now.plus_secs(1800);
-        scene.observed = Observed { from: self.now, to: scene.now, ..self.observed };
+        scene.observed = Observed { from: self.now, to: scene.now, refused: vec![], ..self.observed.clone() };
         if let Action::Set { urgent } = decision.action {
             scene.channels.iter_mut().for_each(|c| c.ours.ppm = decision.target);
             scene.updates.urgent += u32::from(urgent);

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::*;
+use crate::domain::forward::FEE_INSUFFICIENT;
 
 #[tokio::test]
 async fn days_are_counted_back_from_now() {
@@ -49,6 +50,60 @@ async fn demand_counts_tries_of_one_payment_once() {
         1,
         "what was counted before the span does not count again"
     );
+}
+
+/// Refused for an old price.
+fn refused(n: u64) -> Forward {
+    Forward { failcode: Some(FEE_INSUFFICIENT), ..starved(n) }
+}
+
+#[tokio::test]
+async fn who_comes_again_with_the_new_price_is_known_by_the_next_payment() {
+    let key = |incoming: u32, n: u64| ForwardKey { in_channel: scid(incoming), in_htlc_id: n };
+    let again = move |secs: i64, msat: u64| Forward {
+        received: NOON.plus_secs(secs),
+        resolved: Some(NOON.plus_secs(secs + 400)),
+        in_msat: Msat(msat),
+        key: key(0, 6),
+        ..settled(6)
+    };
+    let first = refused(5);
+    let (amount, toward) = (first.in_msat.0, first.out_channel);
+    // What comes next, and whether it is the same payer who stays.
+    let cases = [
+        ("at once", again(2, amount + 300), true),
+        ("still under way", Forward { status: ForwardStatus::Offered, resolved: None, ..again(2, amount + 300) }, true),
+        ("failed further down", Forward { status: ForwardStatus::Failed, ..again(2, amount + 300) }, true),
+        ("our balance was short", Forward { received: NOON.plus_secs(2), key: key(0, 6), ..starved(6) }, true),
+        ("refused once more", Forward { received: NOON.plus_secs(2), key: key(0, 6), ..refused(6) }, false),
+        ("a minute later", again(60, amount), true),
+        ("too late", again(61, amount), false),
+        ("another amount", again(2, amount + amount / 50), false),
+        ("from another channel", Forward { key: key(2, 6), ..again(2, amount) }, false),
+        ("to another peer", Forward { out_channel: Some(scid(2)), ..again(2, amount) }, false),
+        ("before", Forward { key: key(0, 4), ..again(0, amount) }, false),
+    ];
+    for (case, next, stays) in cases {
+        let ledger = noted().await;
+        assert_ne!(next.out_channel, None, "{case}");
+        record(&ledger, &[Forward { out_channel: toward, ..first.clone() }, next]).await;
+        let found = ledger.refusals(NOON.plus_secs(-10), NOON.plus_secs(300)).await.unwrap();
+        assert_eq!(found.len(), 1, "{case}");
+        assert_eq!((found[0].at, found[0].came_back), (NOON, stays), "{case}");
+    }
+}
+
+#[tokio::test]
+async fn each_refused_payer_is_told_once_and_only_when_its_minute_is_over() {
+    let ledger = noted().await;
+    let at = |n: u64, secs: i64| Forward { received: NOON.plus_secs(secs), ..refused(n) };
+    // Three tries of one payment, and another payment.
+    record(&ledger, &[at(1, 0), at(2, 20), at(3, 50), at(4, 200)]).await;
+    let spans = [(-100, 59, 0), (59, 61, 1), (61, 259, 0), (259, 300, 1), (300, 900, 0), (-100, 900, 2)];
+    for (from, to, count) in spans {
+        let found = ledger.refusals(NOON.plus_secs(from), NOON.plus_secs(to)).await.unwrap();
+        assert_eq!(found.len(), count, "{from} to {to}: {found:?}");
+    }
 }
 
 #[tokio::test]

@@ -110,7 +110,7 @@ fn common(entry: &Entry) -> Map<String, Value> {
 
 fn failreason(failcode: u32) -> &'static str {
     match failcode {
-        crate::sim::market::FEE_INSUFFICIENT => "WIRE_FEE_INSUFFICIENT",
+        crate::domain::forward::FEE_INSUFFICIENT => "WIRE_FEE_INSUFFICIENT",
         _ => "WIRE_TEMPORARY_CHANNEL_FAILURE",
     }
 }

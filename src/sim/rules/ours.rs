@@ -29,6 +29,8 @@ pub struct Ours {
     /// Without plans each channel is priced alone.
     plans: bool,
     plan: Option<Plan>,
+    /// Refused payers of whom the channels' learners have been told.
+    refused: usize,
 }
 
 /// What is kept of one channel.
@@ -69,6 +71,7 @@ impl Ours {
             channels: Vec::new(),
             plans: true,
             plan: None,
+            refused: 0,
         }
     }
 
@@ -103,6 +106,7 @@ impl Ours {
             traffic: traffic_index(&hours, first, now),
             floor_multiplier: self.vegas(now, sat_per_kvb as f64),
             sat_per_kvb: Some(sat_per_kvb),
+            patience: fees::patience_of(self.plan.as_ref()),
         }
     }
 
@@ -133,6 +137,8 @@ impl Ours {
                 observed.out_msat += (sums.out_msat - before.out_msat) as f64;
                 observed.settled += (sums.out_count - before.out_count) as f64;
                 observed.in_msat += (sums.in_msat - before.in_msat) as f64;
+                let here = market.sight().refused(self.refused).iter().filter(|(to, _)| *to as usize == *place);
+                observed.refused.extend(here.map(|(_, refused)| *refused));
             }
         }
         observed
@@ -215,7 +221,10 @@ impl Rule for Ours {
         if self.plans {
             self.keep_plan(&peers, market, &seen);
         }
-        peers.into_iter().flat_map(|(peer, channels)| self.price(peer, &channels, market, &seen)).collect()
+        let quotes =
+            peers.into_iter().flat_map(|(peer, channels)| self.price(peer, &channels, market, &seen)).collect();
+        self.refused = market.sight().refused(0).len();
+        quotes
     }
 }
 
