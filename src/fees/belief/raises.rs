@@ -165,12 +165,13 @@ mod tests {
         1.0 / (1.0 + (fee / theta).powf(kappa))
     }
 
-    /// A belief that began at `fee`, after raises from that fee on, each of a fifth and seen by a hundred payers.
-    fn after_raises(fee: f64, (theta, kappa): (f64, f64), patience: f64, raises: i32) -> Belief {
+    /// A belief that began at `fee`, after small and large raises from that fee on, each seen by a hundred payers.
+    fn after_raises(fee: f64, (theta, kappa): (f64, f64), patience: f64, raises: u32) -> Belief {
         let mut belief = Belief::new(fee, START);
         for k in 0..raises {
-            let from = fee * 1.1_f64.powi(k % 6);
-            let raise = Raise::new(START.plus_hours(f64::from(k)), from, from * 1.2);
+            let from = fee * 1.1_f64.powf(f64::from(k % 6));
+            let step = [1.05, 1.2, 1.5][k as usize % 3];
+            let raise = Raise::new(START.plus_hours(f64::from(k)), from, from * step);
             let back = (100.0 * patience * stays(raise.to, theta, kappa) / stays(raise.from, theta, kappa)).round();
             (0..100).for_each(|payer| belief.refuse(&raise, f64::from(payer) < back));
         }

@@ -62,10 +62,13 @@ mod tests {
 
     const START: Time = Time::from_secs(1_704_067_200);
 
+    /// Since when the price of then was asked, the old one and itself.
+    type Found = (f64, u32, u32);
+
     #[test]
     fn who_is_refused_came_with_the_newest_price_that_was_lower() {
-        // Prices from hour to hour; the hour at which somebody is refused; since when the price of then was asked, the old one and itself.
-        let cases: [(&[(f64, u32)], f64, Option<(f64, u32, u32)>); 9] = [
+        // Prices from hour to hour; the hour at which somebody is refused; the raise.
+        let cases: [(&[(f64, u32)], f64, Option<Found>); 9] = [
             (&[(0.0, 100)], 5.0, None),
             (&[(0.0, 100), (12.0, 150)], 13.0, Some((12.0, 100, 150))),
             // Before the raise nobody could be refused for it.
