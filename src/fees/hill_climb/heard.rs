@@ -64,11 +64,12 @@ mod tests {
 
     /// Since when the price of then was asked, the old one and itself.
     type Found = (f64, u32, u32);
+    type Case = (&'static [(f64, u32)], f64, Option<Found>);
 
     #[test]
     fn who_is_refused_came_with_the_newest_price_that_was_lower() {
         // Prices from hour to hour; the hour at which somebody is refused; the raise.
-        let cases: [(&[(f64, u32)], f64, Option<Found>); 9] = [
+        let cases: [Case; 9] = [
             (&[(0.0, 100)], 5.0, None),
             (&[(0.0, 100), (12.0, 150)], 13.0, Some((12.0, 100, 150))),
             // Before the raise nobody could be refused for it.
