@@ -191,6 +191,19 @@ async fn channels_that_are_open() {
     assert_eq!(sums(&window, LATE).costs, Costs { opening: 1_232_000, ..Costs::default() });
 }
 
+/// Two payers whose fee was not enough: half a second after the first another payment of nearly its amount comes by the same channel, with a
+/// higher fee; after the second there is none.
+#[tokio::test]
+async fn payers_with_an_old_price_are_found_and_whoever_pays_the_new_one() {
+    let steps = Steps::new().await;
+    steps.channels().await;
+    steps.forwards().await;
+    let found = steps.ledger.refusals(Time(0), NOW.plus_hours(24.0 * 365.0)).await.unwrap();
+    let told: Vec<_> = found.iter().map(|refusal| (refusal.at.0, refusal.came_back)).collect();
+    assert_eq!(told, [(1_795_243_891_780, true), (1_795_244_870_039, false)]);
+    assert_eq!(found[0].out, id(SPLICED));
+}
+
 #[tokio::test]
 async fn every_fee_counts_once_in_the_total() {
     let (window, _) = books().await;
