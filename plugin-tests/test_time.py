@@ -9,9 +9,10 @@ from conftest import BINARY, SimulatedNode
 DAY = 86_400
 SCENARIO, SEED, DAYS = "S1", 1, 60
 SPEED = 30_000
-# Points of the oracle. Two are the aim, and five plays at this speed lay between 1.6 below and 1.2 above; timers vary by chance, so that
-# single plays spread by about a point.
-CLOSE = 3.0
+# Points of the oracle. Timers vary by chance, so that single plays spread by about a point: where one is further away, the mean of up to
+# three must be within.
+CLOSE = 2.0
+PLAYS = 3
 
 
 def alone():
@@ -24,11 +25,11 @@ def alone():
     return tape["earned_msat"], tape["oracle_msat"]
 
 
-def test_an_accelerated_plugin_earns_what_its_pricing_earns_in_process(tmp_path):
-    ours, oracle = alone()
-    node = SimulatedNode(tmp_path / "node", "--scenario", SCENARIO, "--fee-ppm", "200", "--quiet",
+def play(directory):
+    """What the process earns in its days, in msat."""
+    node = SimulatedNode(directory / "node", "--scenario", SCENARIO, "--fee-ppm", "200", "--quiet",
                          "--speed", str(SPEED), "--plugin", str(BINARY),
-                         "--option", f"revenue-ops-db-path={tmp_path / 'revenue_ops.db'}", seed=SEED)
+                         "--option", f"revenue-ops-db-path={directory / 'revenue_ops.db'}", seed=SEED)
     try:
         time.sleep(3 + DAYS * DAY / SPEED + 1)
         forwards = node.rpc.call("listforwards")["forwards"]
@@ -39,8 +40,21 @@ def test_an_accelerated_plugin_earns_what_its_pricing_earns_in_process(tmp_path)
         status = node.rpc.call("revenue-status")
     finally:
         node.close()
-    shares = [100 * earned / oracle, 100 * ours / oracle]
-    print(f"process {shares[0]:.1f} %, in process {shares[1]:.1f} % of the oracle")
-    assert abs(shares[0] - shares[1]) <= CLOSE, shares
     assert f"time passes {SPEED} times" in node.log()
     assert not [w for w in status["warnings"] if "failed" in w], status["warnings"]
+    return earned
+
+
+def test_an_accelerated_plugin_earns_what_its_pricing_earns_in_process(tmp_path):
+    ours, oracle = alone()
+    expected, shares = 100 * ours / oracle, []
+
+    def apart():
+        return abs(sum(shares) / len(shares) - expected)
+
+    while not shares or (apart() > CLOSE and len(shares) < PLAYS):
+        directory = tmp_path / str(len(shares))
+        directory.mkdir()
+        shares.append(100 * play(directory) / oracle)
+    print(f"process {', '.join(f'{share:.1f}' for share in shares)} %, in process {expected:.1f} % of the oracle")
+    assert apart() <= CLOSE, (shares, expected)

@@ -187,7 +187,7 @@ impl Belief {
     pub(super) fn posterior(&self, recent: &[Sample], now: Time) -> Posterior {
         let Level { mut logs, rates, events } = self.level(recent, now);
         if !self.raises.is_empty() {
-            logs.iter_mut().zip(self.raised(now)).for_each(|(log, raised)| *log += raised);
+            logs.iter_mut().zip(self.raised(recent, now)).for_each(|(log, raised)| *log += raised);
         }
         Posterior { weights: normalised(&logs), rates, events }
     }

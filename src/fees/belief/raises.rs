@@ -20,6 +20,10 @@ const PATIENCES: [f64; 11] = [1.0, 0.97, 0.94, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5, 0.
 const USUAL_RETURNS: f64 = 10.0;
 /// Nobody leaves for no reason at all, but one who does must not rule a curve out for ever.
 const LEAST_LEAVING: f64 = 1e-3;
+/// Nobody pays for being refused, so that anybody could have a say in our fee by sending what we refuse. Of one raise no more payers count
+/// than usually come within these hours, and a few: most old news is gone by then.
+const OLD_NEWS_HOURS: f64 = 6.0;
+const FEW_PAYERS: f64 = 3.0;
 /// Peers that are asked for the patience: it is one number, and more of them would cost time and tell nothing more.
 const ASKED: usize = 100;
 
@@ -60,6 +64,12 @@ impl Raise {
     fn keeps(&self) -> [f64; CELLS] {
         let (before, after) = (odds(self.from), odds(self.to));
         std::array::from_fn(|cell| (1.0 + before[cell]) / (1.0 + after[cell]))
+    }
+
+    /// How much one of its payers counts, where so many come in an hour.
+    fn weight(&self, per_hour: f64, now: Time) -> f64 {
+        let most = FEW_PAYERS + OLD_NEWS_HOURS * per_hour;
+        half_lives(self.at, now, PAIR_HALF_LIFE_DAYS) * (most / (self.stayed + self.left).max(most))
     }
 
     fn log_likelihood(&self, keeps: f64, patience: f64) -> f64 {
@@ -120,10 +130,10 @@ impl Belief {
     }
 
     /// What refused payers tell of each curve.
-    pub(super) fn raised(&self, now: Time) -> [f64; CELLS] {
-        let mut logs = [0.0; CELLS];
+    pub(super) fn raised(&self, recent: &[Sample], now: Time) -> [f64; CELLS] {
+        let (mut logs, per_hour) = ([0.0; CELLS], per_hour(recent));
         for raise in &self.raises {
-            let kept = half_lives(raise.at, now, PAIR_HALF_LIFE_DAYS);
+            let kept = raise.weight(per_hour, now);
             for (log, keeps) in logs.iter_mut().zip(raise.keeps()) {
                 *log += kept * raise.log_likelihood(keeps, self.patience);
             }
@@ -134,10 +144,9 @@ impl Belief {
     /// How likely what refused payers did would be with each patience, by all else that is believed.
     fn patience_likelihoods(&self, recent: &[Sample], now: Time) -> [f64; PATIENCES.len()] {
         let believed = self.level(recent, now).logs;
-        let mut logs = [believed; PATIENCES.len()];
+        let (mut logs, per_hour) = ([believed; PATIENCES.len()], per_hour(recent));
         for raise in &self.raises {
-            let kept = half_lives(raise.at, now, PAIR_HALF_LIFE_DAYS);
-            let keeps = raise.keeps();
+            let (kept, keeps) = (raise.weight(per_hour, now), raise.keeps());
             for (logs, patience) in logs.iter_mut().zip(PATIENCES) {
                 logs.iter_mut()
                     .zip(keeps)
@@ -147,6 +156,11 @@ impl Belief {
         let whole = sum_of_exponents(&believed);
         logs.map(|logs| sum_of_exponents(&logs) - whole)
     }
+}
+
+/// Payers an hour who came lately, however dear it was.
+fn per_hour(recent: &[Sample]) -> f64 {
+    recent.iter().filter(|sample| sample.h > 0.0).map(|sample| sample.n / sample.h).fold(0.0, f64::max)
 }
 
 /// ln of the sum of e to each of these.
@@ -178,12 +192,17 @@ mod tests {
         belief
     }
 
+    /// A block in which so many came that a hundred with old news are no wonder. Of elasticity one block tells next to nothing.
+    fn busy(fee: f64) -> [Sample; 1] {
+        [Sample { at: START, n: 300.0, e: 12.0, f: fee, h: 12.0 }]
+    }
+
     #[test]
     fn refused_payers_alone_tell_the_elasticity() {
         for (theta, kappa) in [(60.0, 1.6), (300.0, 2.2), (900.0, 3.5)] {
             let mut belief = after_raises(theta, (theta, kappa), 1.0, 12);
             belief.expect_patience(1.0);
-            let posterior = belief.posterior(&[], START.plus_hours(24.0));
+            let posterior = belief.posterior(&busy(theta), START.plus_hours(24.0));
             // Elasticity at the fee at which half is gone is half of kappa.
             let slope = (posterior.demand(theta * 1.1) / posterior.demand(theta / 1.1)).ln() / 1.21_f64.ln();
             println!("{theta} {kappa}: {slope} {:?} {:?}", posterior.theta(), posterior.kappa());
@@ -195,10 +214,9 @@ mod tests {
     fn the_patience_is_found_from_many_peers_together() {
         assert!((0.9..0.97).contains(&usual_patience()), "{}", usual_patience());
         for (truth, low, high) in [(1.0, 0.94, 1.0), (0.8, 0.74, 0.86), (0.5, 0.44, 0.56)] {
-            let beliefs: Vec<Belief> = [(80.0, 1.7), (150.0, 2.0), (250.0, 1.9), (400.0, 1.8), (900.0, 2.2)]
-                .map(|(theta, kappa)| after_raises(theta, (theta, kappa), truth, 12))
-                .to_vec();
-            let found = patience(beliefs.iter().map(|belief| (belief, &[][..])), START.plus_hours(24.0));
+            let peers = [(80.0, 1.7), (150.0, 2.0), (250.0, 1.9), (400.0, 1.8), (900.0, 2.2)]
+                .map(|(theta, kappa)| (after_raises(theta, (theta, kappa), truth, 12), busy(theta)));
+            let found = patience(peers.iter().map(|(belief, recent)| (belief, &recent[..])), START.plus_hours(24.0));
             assert!((low..=high).contains(&found), "{truth}: {found}");
         }
     }
@@ -209,7 +227,7 @@ mod tests {
         let slope = |told: f64| {
             let mut belief = after_raises(300.0, (300.0, 1.9), 0.6, 12);
             belief.expect_patience(told);
-            let posterior = belief.posterior(&[], START.plus_hours(24.0));
+            let posterior = belief.posterior(&busy(300.0), START.plus_hours(24.0));
             (posterior.demand(330.0) / posterior.demand(300.0)).ln() / 1.1_f64.ln()
         };
         assert!(slope(1.0) < -1.4, "{}", slope(1.0));
@@ -227,6 +245,24 @@ mod tests {
         let old = r#"{"prior":5.3,"weights":[],"learned":1704067200000}"#;
         let read: Belief = serde_json::from_str(old).unwrap();
         assert_eq!((read.refused(), read.patience), ((0.0, 0.0), usual_patience()));
+    }
+
+    /// Sending what is refused costs nothing.
+    #[test]
+    fn more_refused_payers_than_usually_come_have_no_more_weight() {
+        // Payers in the block of 12 hours; refused ones, all of whom leave; how many of them count.
+        for (came, refused, counted) in
+            [(0.0, 2, 2.0), (0.0, 1000, 3.0), (24.0, 10, 10.0), (24.0, 15, 15.0), (24.0, 100_000, 15.0)]
+        {
+            let [block] = busy(100.0);
+            let recent = [Sample { n: came, ..block }];
+            let mut belief = Belief::new(100.0, START);
+            let raise = Raise::new(START, 100.0, 120.0);
+            (0..refused).for_each(|_| belief.refuse(&raise, false));
+            let one = Raise { left: 1.0, ..raise.clone() }.log_likelihood(raise.keeps()[7], belief.patience);
+            let told = belief.raised(&recent, START)[7];
+            assert!((told / one - counted).abs() < 1e-6, "{came} {refused}: {}", told / one);
+        }
     }
 
     #[test]
