@@ -96,7 +96,7 @@ pub(super) struct Climb {
     prices: Prices,
 }
 
-/// The larger part of a climb, which changes only when a block ends.
+/// The larger part of a climb, which changes when a block ends, and when payers come with an old price.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Learned<'a> {
     belief: Cow<'a, Belief>,

@@ -134,7 +134,7 @@ impl Memory {
     }
 }
 
-/// A memory as JSON, in two parts: what changes with every decision, and what was learned, which changes twice a day.
+/// A memory as JSON, in two parts: what changes with every decision, and what was learned, which changes a few times a day.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Saved {
     pub memory: String,
