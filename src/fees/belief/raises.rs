@@ -22,7 +22,7 @@ const USUAL_RETURNS: f64 = 10.0;
 const LEAST_LEAVING: f64 = 1e-3;
 /// Nobody pays for being refused, so that anybody could have a say in our fee by sending what we refuse. Of one raise no more payers count
 /// than usually come within these hours, and a few: most old news is gone by then.
-const OLD_NEWS_HOURS: f64 = 6.0;
+const USUAL_LAG_HOURS: f64 = 6.0;
 const FEW_PAYERS: f64 = 3.0;
 /// Peers that are asked for the patience: it is one number, and more of them would cost time and tell nothing more.
 const ASKED: usize = 100;
@@ -32,10 +32,10 @@ const ASKED: usize = 100;
 #[serde(from = "Row", into = "Row")]
 pub(in crate::fees) struct Raise {
     /// Since when the higher fee was asked.
-    pub(in crate::fees) at: Time,
+    at: Time,
     /// Effective fees, ppm: what they came with, and what they were told.
-    pub(in crate::fees) from: f64,
-    pub(in crate::fees) to: f64,
+    from: f64,
+    to: f64,
     /// Weights: one each, less after a surprise.
     stayed: f64,
     left: f64,
@@ -68,7 +68,7 @@ impl Raise {
 
     /// How much one of its payers counts, where so many come in an hour.
     fn weight(&self, per_hour: f64, now: Time) -> f64 {
-        let most = FEW_PAYERS + OLD_NEWS_HOURS * per_hour;
+        let most = FEW_PAYERS + USUAL_LAG_HOURS * per_hour;
         half_lives(self.at, now, PAIR_HALF_LIFE_DAYS) * (most / (self.stayed + self.left).max(most))
     }
 
