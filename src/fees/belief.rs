@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
+use super::shadow_price::Rung;
 use super::tidy_weight;
 use crate::domain::Time;
 pub(super) use raises::{Raise, patience, usual_patience};
@@ -252,6 +253,19 @@ impl Posterior {
         if ladder.is_empty() { vec![(low, self.demand(low))] } else { ladder }
     }
 
+    /// The same by the day, each with the highest cost (ppm) of a forward at which [`Posterior::best_fee`] still asks it.
+    pub(super) fn rungs(&self, low: f64, high: f64) -> Vec<Rung> {
+        let mut elasticity = [0.0; RUNGS];
+        for (cell, staying) in STAYING.iter().enumerate() {
+            let most = self.weights[cell] * KAPPAS[cell / THETAS];
+            elasticity.iter_mut().zip(staying).for_each(|(sum, stay)| *sum += most * (1.0 - stay));
+        }
+        let costs = LADDER.iter().zip(elasticity).filter(|(fee, _)| (low..=high).contains(*fee));
+        let costs = costs.map(|(fee, elasticity)| fee - fee / elasticity.max(f64::MIN_POSITIVE));
+        let ladder = self.ladder(low, high).into_iter();
+        ladder.zip(costs).map(|((fee, events), cost)| Rung { fee, events: 24.0 * events, cost }).collect()
+    }
+
     /// The fee within the bounds that earns most, if every payment costs us `cost` ppm. "Most" is the mean of the logarithm:
     /// the plain mean is carried by the few curves on which a dear fee would earn a fortune, and a channel with little
     /// traffic then climbs to where nobody pays and nothing can be learned. It is where the expected elasticity of demand,
@@ -264,11 +278,6 @@ impl Posterior {
                 .sum();
             elasticity * (fee - cost) >= fee
         })
-    }
-
-    /// The lowest fee within the bounds at which no more than `limit` events per hour are to be expected.
-    pub(super) fn fee_for(&self, limit: f64, low: f64, high: f64) -> f64 {
-        crossing(low, high, |fee| self.demand(fee) <= limit)
     }
 
     /// The chance that the fee which earns most lies above `fee`; or, if demand has a limit (events per hour), that more
@@ -398,13 +407,17 @@ mod tests {
     }
 
     #[test]
-    fn a_curve_answers_with_the_fee_for_a_demand() {
+    fn the_rung_for_a_cost_is_the_fee_that_earns_most_beyond_it() {
         let recent: Vec<Sample> =
             (0..20).map(|k| sample(f64::from(k) / 2.0, 100.0, expected(100.0, 300.0, 2.2, 10.0))).collect();
         let posterior = Belief::new(222.0, START).posterior(&recent, START.plus_hours(240.0));
-        let fee = posterior.fee_for(posterior.demand(250.0), 1.0, 5000.0);
-        assert!((fee / 250.0).ln().abs() < 0.01, "{fee}");
-        assert_eq!(posterior.fee_for(1e9, 10.0, 5000.0).round(), 10.0);
-        assert!(posterior.fee_for(0.0, 10.0, 5000.0) > 4990.0);
+        let rungs = posterior.rungs(1.0, 5000.0);
+        assert!(rungs.is_sorted_by(|a, b| a.cost < b.cost && a.fee < b.fee && a.events >= b.events));
+        for cost in [0.0, 50.0, 200.0, 800.0] {
+            let rung = rungs.iter().find(|rung| rung.cost >= cost).unwrap();
+            let best = posterior.best_fee(cost, 1.0, 5000.0);
+            assert!((rung.fee / best).ln().abs() < 0.061, "{rung:?} for a cost of {cost}: {best}");
+            assert!((rung.events / (24.0 * posterior.demand(rung.fee)) - 1.0).abs() < 1e-9);
+        }
     }
 }

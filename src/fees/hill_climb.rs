@@ -3,8 +3,10 @@
 
 mod heard;
 mod learner;
+mod middle;
 mod outlook;
 mod pair;
+mod schedule;
 mod surprise;
 
 use std::borrow::Cow;
@@ -13,15 +15,16 @@ use serde::{Deserialize, Serialize};
 
 use super::belief::{Belief, Sample};
 use super::blocks::{self, Block, Seen, short};
+use super::purse::Purse;
 use super::reason::Phase;
-use super::run_out::Purse;
 use super::tilt::Tilt;
-use super::{Bid, FeeInputs, Memory, Reason, floor, scarcity, tidy};
+use super::{Bid, FeeInputs, Memory, Reason, floor, tidy};
 use crate::domain::Time;
 use heard::Prices;
 pub use learner::Learner;
 pub(super) use outlook::{Outlook, counted, outlook};
 use pair::Pair;
+use schedule::Schedule;
 use surprise::{Surprise, surprise};
 
 /// Half a day at each fee: a pair is a day, and flips and moves of the middle make two changes a day.
@@ -41,12 +44,6 @@ const DELTA_INFO: f64 = 6.0;
 const INFO_HALF_LIFE_DAYS: f64 = 20.0;
 /// Below this a centre is no fee.
 const MIN_CENTRE: f64 = 0.01;
-/// Most that the middle moves at a pair's end, in ln: this much, and more while little is known and the tries are wide.
-const MOVE: f64 = 0.25;
-/// Upward from a channel that runs out.
-const MOVE_RUN_OUT: f64 = 0.40;
-/// Toward the price that the plan of the whole node asks, at the end of each block: it follows the balances, which do not wait.
-const MOVE_BID: f64 = 1.5;
 /// Perturbation beside a plan, whose own moves are tries as well.
 const DELTA_PLANNED: f64 = 0.05;
 /// A day without demand lowers the fee by this, in ln.
@@ -94,6 +91,8 @@ pub(super) struct Climb {
     tilt: Tilt,
     #[serde(default)]
     prices: Prices,
+    #[serde(default, skip_serializing_if = "Schedule::is_resting")]
+    schedule: Schedule,
 }
 
 /// The larger part of a climb, which changes when a block ends, and when payers come with an old price.
@@ -104,6 +103,8 @@ pub(super) struct Learned<'a> {
     /// Memories of earlier versions have none.
     #[serde(default)]
     past: Cow<'a, [Pair]>,
+    #[serde(default, skip_serializing_if = "<[f64]>::is_empty")]
+    schedule: Cow<'a, [f64]>,
 }
 
 /// What the current block is for.
@@ -150,12 +151,14 @@ pub(super) fn stage(memory: &mut Memory, i: &FeeInputs, why: &mut Vec<Reason>) -
     climb.block.marked |= memory.is_congested();
     climb.base = base_rate(i);
     climb.purse.observe(i);
+    climb.schedule.follow(i.local_share());
     climb.tilt.follow(i.bid().map(|_| i.local_share()), i.now);
     // While the peer is away, nothing is tried and nothing learned.
     if i.channels.iter().any(|c| c.connected) {
         climb.block.observe(&seen, i);
         climb.hear(&seen, i);
         if i.now >= climb.block.until && climb.block.is_known(i) {
+            climb.settle();
             let before = climb.centre;
             // A place that somebody else has left is tried first, before a plan is followed away from it.
             let is_tried = !climb.is_held() || climb.block.sample(i.now).is_some();
@@ -212,6 +215,7 @@ impl Climb {
             aim: Aim::default(),
             tilt: Tilt::default(),
             prices: Prices::default(),
+            schedule: Schedule::default(),
         }
     }
 
@@ -223,7 +227,9 @@ impl Climb {
             None => Climb::starting(fee.max(1.0), 0.0, block, Step::Hold),
             Some(climb) => {
                 let aim = Aim { from: None, ..climb.aim };
-                Climb { centre: fee.max(1.0), step: Step::Hold, block, aim, ..climb.clone() }
+                let mut held = Climb { centre: fee.max(1.0), step: Step::Hold, block, aim, ..climb.clone() };
+                held.schedule.rest();
+                held
             }
         }
     }
@@ -245,17 +251,20 @@ impl Climb {
 
     pub(super) fn learned(&self) -> Learned<'_> {
         let (recent, past) = (Cow::Borrowed(self.recent.as_slice()), Cow::Borrowed(self.past.as_slice()));
-        Learned { belief: Cow::Borrowed(&self.belief), recent, past }
+        let schedule = Cow::Borrowed(self.schedule.fees.as_slice());
+        Learned { belief: Cow::Borrowed(&self.belief), recent, past, schedule }
     }
 
     pub(super) fn has_learned_since(&self, before: &Climb) -> bool {
-        self.belief != before.belief || self.recent != before.recent || self.past != before.past
+        let fees = self.schedule.fees != before.schedule.fees;
+        fees || self.belief != before.belief || self.recent != before.recent || self.past != before.past
     }
 
     pub(super) fn recall(&mut self, learned: Learned<'_>) {
         self.belief = learned.belief.into_owned();
         self.recent = learned.recent.into_owned();
         self.past = learned.past.into_owned();
+        self.schedule.fees = learned.schedule.into_owned();
     }
 
     pub(super) fn wake(&mut self, now: Time) {
@@ -276,7 +285,19 @@ impl Climb {
 
     fn fee(&self) -> f64 {
         let side = self.side();
-        if side == 0 { self.centre } else { self.centre * (f64::from(side) * self.delta + self.tilt.x).exp() }
+        if side == 0 {
+            self.centre
+        } else {
+            self.centre * (f64::from(side) * self.delta + self.tilt.x + self.schedule.lean).exp()
+        }
+    }
+
+    /// The middle goes where the balance has taken the fee.
+    fn settle(&mut self) {
+        let lean = self.schedule.settle();
+        if self.side() != 0 {
+            self.centre = tidy(self.centre * lean.exp());
+        }
     }
 
     /// Above (1) or below (-1) the middle. Pairs are turned round in the order of the Thue-Morse sequence, which favours no
@@ -369,20 +390,13 @@ impl Climb {
         exposure >= enough
     }
 
-    /// Was the fee asked where payers could be served, and has nobody ever paid it? As long as nobody was counted the plan expects most
-    /// of the few curves on which a dear fee would earn a fortune, and each step that it took up would have to be drifted back. Before the
-    /// first block is over, as after a policy, it could be asked if it can be now.
-    fn is_unpaid(&self, i: &FeeInputs) -> bool {
-        let was_asked = !self.recent.is_empty() || blocks::sendable(i) > 0.0;
-        was_asked && self.dry.rate == 0.0
-    }
-
     /// A little down from where the fee is now, and never up again before somebody pays.
     fn drift(&mut self, i: &FeeInputs) {
         let now_at = self.fee().min(blocks::asked(i));
         self.aim = Aim { from: Some(tidy(now_at)), bid: None, ..self.aim };
         self.centre = bounded(now_at * (-DRIFT).exp(), i).min(now_at);
         self.step = Step::Drift;
+        self.schedule.rest();
         self.block = Block::new(i.now, DRIFT_HOURS);
     }
 
@@ -431,42 +445,6 @@ impl Climb {
         surprise
     }
 
-    /// Moves the middle toward the better of what earns most and what the balance bears; after a surprise about the price
-    /// one whole step in the direction that it points to. A pair in which nothing could be seen (the channel was empty) is no
-    /// reason to go anywhere but up.
-    fn climb(&mut self, i: &FeeInputs, surprise: Option<Surprise>, blind: bool) {
-        let ample = self.purse.count(i);
-        let posterior = self.belief.posterior(&self.recent, i.now);
-        let (low, high) = (bounded(0.0, i) + self.base, bounded(f64::INFINITY, i) + self.base);
-        let asked = |effective: f64| (effective - self.base).max(1.0);
-        let earns_most = asked(posterior.best_fee(0.0, low, high));
-        let bid = i.bid();
-        // The plan knows better what becomes of the balance.
-        let run_out = self.purse.price(&posterior, i, low, high).filter(|_| !ample && bid.is_none()).map(asked);
-        let from = Some(self.centre);
-        self.aim = Aim { earns_most: Some(tidy(earns_most)), run_out: run_out.map(tidy), bid: None, from };
-        let wanted = earns_most.max(run_out.unwrap_or(0.0));
-        let most = MOVE + (self.delta - DELTA_MIN).max(0.0);
-        let up = if run_out.is_some_and(|r| r > earns_most) { most.max(MOVE_RUN_OUT) } else { most };
-        let moved = match surprise {
-            Some(Surprise::Price { up: true }) => MOVE,
-            Some(Surprise::Price { up: false }) => -MOVE,
-            _ if blind => (bid.or(run_out).unwrap_or(0.0) / self.centre).ln().clamp(0.0, up),
-            _ => (wanted / self.centre).ln().clamp(-most, up),
-        };
-        self.centre = bounded(self.centre * moved.exp(), i);
-    }
-
-    /// Where there is a plan, the middle is its price; what was learned speaks through it.
-    fn follow_plan(&mut self, before: f64, i: &FeeInputs) {
-        let Some(bid) = i.bid().filter(|_| matches!(self.step, Step::First | Step::Second { .. })) else { return };
-        self.aim = Aim { bid: Some(bid), from: Some(before), ..self.aim };
-        // Nor does a channel say anything by its emptiness that the peer has opened and that has sent nothing yet.
-        let up = if self.is_unpaid(i) || scarcity::is_virgin(i) { 0.0 } else { MOVE_BID };
-        let moved = (bid / before).ln().clamp(-MOVE_BID, up);
-        self.centre = bounded(before * moved.exp(), i);
-    }
-
     fn reason(&self, fee: f64) -> Reason {
         let phase = match self.step {
             Step::First | Step::Second { .. } => Phase::Trying,
@@ -479,6 +457,7 @@ impl Climb {
             delta: f64::from(self.side()) * self.delta,
             earns_most: self.aim.earns_most,
             run_out: self.aim.run_out,
+            lean: self.schedule.lean,
             events: self.block.events,
             exposure: self.block.exposure,
             until: self.block.until,

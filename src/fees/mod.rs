@@ -12,10 +12,11 @@ mod hill_climb;
 mod limits;
 mod memory;
 mod plan;
+mod purse;
 mod reason;
 mod ruled;
-mod run_out;
 mod scarcity;
+mod shadow_price;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -80,6 +80,9 @@ pub enum Reason {
         delta: f64,
         earns_most: Option<f64>,
         run_out: Option<f64>,
+        /// ln of what the balance has made of the centre since the last pair.
+        #[serde(default)]
+        lean: f64,
         events: f64,
         exposure: f64,
         until: Time,
@@ -388,7 +391,8 @@ impl Reason {
     }
 
     fn hill_climb(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Reason::HillClimb { phase, centre, delta, earns_most, run_out, events, exposure, until, fee } = self else {
+        let Reason::HillClimb { phase, centre, delta, earns_most, run_out, lean, events, exposure, until, fee } = self
+        else {
             return Ok(());
         };
         match phase {
@@ -403,7 +407,10 @@ impl Reason {
             write!(f, "; earns most at {best:.0}")?;
         }
         if let Some(price) = run_out {
-            write!(f, ", runs out below {price:.0}")?;
+            write!(f, ", its balance asked {price:.0}")?;
+        }
+        if *lean != 0.0 {
+            write!(f, " and has moved it by {:+.0} % since", (lean.exp() - 1.0) * 100.0)?;
         }
         write!(f, ")")
     }

@@ -77,6 +77,8 @@ impl Climb {
             "run_out_ppm": self.aim.run_out,
             "bid_ppm": self.aim.bid,
             "tilt": self.tilt.x,
+            "lean": self.schedule.lean,
+            "fees_by_balance_ppm": self.schedule.fees,
             "theta_ppm": of(posterior.theta()),
             "kappa": of(posterior.kappa()),
             "demand_per_hour": posterior.demand(self.fee() + self.base),
@@ -143,7 +145,7 @@ impl fmt::Display for Learner {
             write!(f, "; earns most at {best:.0}")?;
         }
         if let Some(price) = self.run_out {
-            write!(f, ", runs out below {price:.0}")?;
+            write!(f, ", its balance asks {price:.0}")?;
         }
         write!(f, "; centre {:.0}, delta {:.2}", self.centre, self.delta)?;
         if let Some(Heading { up, from, right }) = &self.heading {
@@ -179,6 +181,8 @@ mod tests {
         let mut now: Scene = scene(start);
         for _ in 0..days * 48 {
             now.observed.events = payers(now.channels[0].ours.ppm.as_f64()) / 2.0;
+            // Somebody puts back what they take.
+            now.observed.out_msat = 50e6 * now.observed.events;
             let updates = now.updates;
             now = Scene { updates, ..now.next(&now.decide()) };
         }

@@ -1,18 +1,11 @@
-//! The run-out price: below it, demand would empty the channel before its inflow and a week's supply of balance allow.
-//! Watches the balance from pair to pair; what came in by any way at all (forwards, rebalances) shows in the balance.
+//! The purse: what comes into a channel and leaves it. Watches the balance from pair to pair; what came in by any way at all (forwards,
+//! rebalances) shows in the balance.
 
 use serde::{Deserialize, Serialize};
 
-use super::belief::Posterior;
 use super::{FeeInputs, blocks, tidy};
 use crate::domain::{Msat, Time};
 
-/// Days for which the spendable part of the balance should last.
-const HORIZON_DAYS: f64 = 7.0;
-/// Share of the capacity that is not for sale at the ordinary price.
-const RESERVE: f64 = 0.2;
-/// Whatever the balance, this share of the capacity may leave within the horizon; nothing may be priced at infinity.
-const LEAST_SHARE: f64 = 0.02;
 /// Inflow is slow to change and noisy to watch.
 const INFLOW_HALF_LIFE_DAYS: f64 = 14.0;
 /// Payments of a peer before their own size counts as much as that of the node's.
@@ -29,9 +22,9 @@ const MOST_HOURS_SEEN: f64 = 2.0;
 /// With at least this share left, and no less than at the pair's start, a channel is not running out, whatever the sums say.
 const AMPLE: f64 = 0.5;
 const STEADY: f64 = 0.02;
-/// Fewer events than this say too little of demand to foretell an end.
-const LEAST_EVENTS: f64 = 3.0;
-
+/// A balance is pinned if it has moved by no more than this part of what has left, and that was at least this share of the capacity.
+const PINNED: f64 = 0.02;
+const MUCH: f64 = 0.05;
 /// The balance when it was last counted, and the inflow since the beginning, old days fading. Balances are kept as shares
 /// of the capacity, which also tells a splice.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -120,6 +113,19 @@ impl Purse {
         ((self.open + unseen) / (self.watched + unseen)).clamp(LEAST_OPEN, 1.0)
     }
 
+    /// Does the balance stay where it is, half of the capacity or more, though a good part of that has left lately? Then something refills
+    /// the channel by what it sells, and to count on no more inflow than there was would hold the fee up for ever.
+    pub(super) fn is_pinned(&self, local_share: f64) -> bool {
+        let moved = (self.inflow - self.left).abs();
+        local_share >= AMPLE && self.left >= MUCH && moved <= PINNED * self.left
+    }
+
+    /// Shares of the capacity a day that want to come in by any way, as of the last count: what came, by the part of the time in which
+    /// there was room.
+    pub(super) fn inflow_per_day(&self) -> f64 {
+        per_day(1.0, self.inflow, self.inflow_hours) / self.open()
+    }
+
     /// Msat a day that come in by other ways than forwards, as of the last count.
     pub(super) fn other_inflow(&self, capacity: f64) -> f64 {
         per_day(capacity, self.other, self.inflow_hours)
@@ -153,15 +159,15 @@ impl Purse {
         share - since.share + self.out
     }
 
-    /// Counts the balance at the end of a pair. Says whether the channel is plainly not running out.
-    pub(super) fn count(&mut self, i: &FeeInputs) -> bool {
+    /// Counts the balance at the end of a pair.
+    pub(super) fn count(&mut self, i: &FeeInputs) {
         let now = Counted::of(i);
         let before = self.counted.replace(now);
         let gained = before.map_or(0.0, |before| self.gained(&before, now.share));
         let (out, by_forwards) = (std::mem::take(&mut self.out), std::mem::take(&mut self.came));
         let moved = std::mem::take(&mut self.moved);
         self.ample = false;
-        let Some(before) = before.filter(|b| b.capacity == now.capacity && b.at < now.at) else { return false };
+        let Some(before) = before.filter(|b| b.capacity == now.capacity && b.at < now.at) else { return };
         let hours = now.at.hours_since(before.at);
         let kept = 0.5_f64.powf(hours / 24.0 / INFLOW_HALF_LIFE_DAYS);
         let came = (gained - moved).max(0.0);
@@ -173,18 +179,5 @@ impl Purse {
         (self.watched, self.open) = (tidy(kept * self.watched), tidy(kept * self.open));
         (self.payments, self.msat) = (tidy(kept * self.payments), (kept * self.msat).round());
         self.ample = now.share >= AMPLE && now.share >= before.share - STEADY;
-        self.ample
-    }
-
-    /// The lowest fee at which the balance lasts; `None`: too little is known, or nothing is running out.
-    pub(super) fn price(&self, posterior: &Posterior, i: &FeeInputs, low: f64, high: f64) -> Option<f64> {
-        if posterior.events < LEAST_EVENTS {
-            return None;
-        }
-        let inflow = if self.inflow_hours > 0.0 { self.inflow / self.inflow_hours } else { 0.0 };
-        let spare = (i.local_share() - RESERVE) / (24.0 * HORIZON_DAYS);
-        let shares_per_hour = (spare + inflow).max(LEAST_SHARE / (24.0 * HORIZON_DAYS));
-        let events_per_hour = shares_per_hour * i.capacity() / blocks::mean_amount(&i.market.amounts).max(1.0);
-        Some(posterior.fee_for(events_per_hour, low, high))
     }
 }
