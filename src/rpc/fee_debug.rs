@@ -57,8 +57,8 @@ pub(super) const COMMAND: Command = Command {
         ),
         (
             "learner.f_rev_ppm, learner.f_clear_ppm",
-            "The fee that earns most, and the one below which the balance runs out \
-             within a week (`null`: it does not, or too little is known); as of the last pair's end.",
+            "The fee that earns most, and the one that a channel's balance asks by what it is worth (`null`: the plan \
+             prices it, or too little is known); as of the last pair's end.",
         ),
         (
             "learner.centre_ppm, learner.delta",
