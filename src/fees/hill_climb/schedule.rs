@@ -86,3 +86,35 @@ fn sizes(amounts: &[Msat], mean: f64, capacity: f64) -> Vec<Size> {
     };
     amounts.chunks(amounts.len().div_ceil(GROUPS)).map(group).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_middle_goes_where_the_balance_has_taken_the_fee() {
+        let mut schedule = Schedule { fees: vec![800.0, 400.0, 200.0], at: 400.0, lean: 0.0 };
+        // local share: fee, and what the balance has made of 400 ppm
+        for (local, fee, lean) in [(0.5, 400.0, 1.0), (0.25, 565.7, 1.414), (0.0, 800.0, 2.0), (0.75, 282.8, 0.707)] {
+            schedule.follow(local);
+            assert!((schedule.fee(local).unwrap() - fee).abs() < 0.1 && (schedule.lean.exp() - lean).abs() < 0.001);
+        }
+        let before = schedule.lean;
+        assert_eq!(schedule.settle(), before);
+        schedule.follow(0.75);
+        assert!(schedule.lean.abs() < 1e-4, "told once: {schedule:?}");
+        schedule.rest();
+        schedule.follow(0.1);
+        assert_eq!(schedule.lean, 0.0, "somebody else has set the middle");
+    }
+
+    #[test]
+    fn sizes_keep_the_spread_of_the_node_and_the_mean_of_the_peer() {
+        let amounts: Vec<Msat> = (1..=16).map(|k| Msat(k * 1_000_000)).collect();
+        let sizes = sizes(&amounts, 17_000_000.0, 1e9);
+        assert_eq!(sizes.len(), GROUPS);
+        let mean: f64 = sizes.iter().map(|size| size.share * size.part).sum();
+        assert!((mean - 0.017).abs() < 1e-12 && (sizes[7].share / sizes[0].share - 31.0 / 3.0).abs() < 1e-9);
+        assert_eq!(super::sizes(&[], 17_000_000.0, 1e9), [Size { share: 0.017, part: 1.0 }]);
+    }
+}

@@ -1,5 +1,6 @@
 //! A peer of quiet defaults, and what belongs to no single stage.
 
+mod balance;
 mod base_fee;
 mod bounds;
 mod congestion;
