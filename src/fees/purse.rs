@@ -25,6 +25,7 @@ const STEADY: f64 = 0.02;
 /// A balance is pinned if it has moved by no more than this part of what has left, and that was at least this share of the capacity.
 const PINNED: f64 = 0.02;
 const MUCH: f64 = 0.05;
+
 /// The balance when it was last counted, and the inflow since the beginning, old days fading. Balances are kept as shares
 /// of the capacity, which also tells a splice.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
