@@ -467,7 +467,7 @@ impl Climb {
 
     fn bid_reason(&self, bid: &Bid, i: &FeeInputs) -> Reason {
         let (local, tilt) = (i.local_share(), self.tilt.x);
-        Reason::Bid { mu: bid.mu, cost: bid.cost, bid: bid.fee, local, tilt }
+        Reason::Bid { mu: bid.mu, cost: bid.cost, bid: bid.fee, rehearsed: bid.rehearsed, local, tilt }
     }
 }
 

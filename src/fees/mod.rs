@@ -14,6 +14,7 @@ mod memory;
 mod plan;
 mod purse;
 mod reason;
+mod rehearsal;
 mod ruled;
 mod scarcity;
 mod shadow_price;

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use super::belief::{self, usual_patience};
 use super::bid_price::{self, Inflow, Stock};
 use super::hill_climb::{self, Outlook};
+use super::rehearsal::{self, Part};
 use super::{FeeInputs, Market, Memory, Observed, Tuning, Updates, limits, tidy};
-use crate::domain::{Channel, PeerId, Policy, Pricing, Time};
+use crate::domain::{Channel, Msat, PeerId, Policy, Pricing, Time};
 
 /// Balances drift by the day, not by the hour; and every plan moves many fees at once.
 const EVERY_HOURS: f64 = 12.0;
@@ -19,9 +20,8 @@ const EDGE: f64 = 0.1;
 const LEAST_SERVED: f64 = 0.1;
 /// Usual payments that every peer is taken to have brought before anything is known of it.
 const USUAL_PAYMENTS: f64 = 5.0;
-/// Where forwards bring less than this share of what comes in, the balance is not the plan's business: whatever else refills the
-/// channel does not follow our prices, and the learner prices the channel alone.
-const LEAST_FORWARDED: f64 = 0.5;
+/// Plans are rehearsed where at least this share of what left was brought by peers.
+const LEAST_BROUGHT: f64 = 0.5;
 /// Hours in which payers could be served, before anything is known of them.
 const LEAST_WATCHED_HOURS: f64 = 5.0;
 
@@ -41,6 +41,8 @@ pub struct PlanInputs<'a> {
     pub peers: &'a [Planned<'a>],
     pub market: &'a Market,
     pub tuning: &'a Tuning,
+    /// The plan that holds until now.
+    pub last: Option<&'a Plan>,
 }
 
 /// What one peer's balance is worth, and the fee that follows. In ppm; the fee is the proportional one, without base fee.
@@ -50,6 +52,9 @@ pub struct Bid {
     pub mu: f64,
     pub cost: f64,
     pub fee: f64,
+    /// ln of what the rehearsal has made of the fee.
+    #[serde(default)]
+    pub rehearsed: f64,
     /// Whether the peer is priced by it.
     pub holds: bool,
 }
@@ -89,18 +94,50 @@ pub fn plan(i: &PlanInputs) -> Plan {
     let brought = Brought::of(i, &outlooks);
     brought.undo_closed_doors(&mut outlooks);
     let stocks: Vec<Stock> = i.peers.iter().zip(&outlooks).map(|(peer, outlook)| peer.stock(outlook)).collect();
-    let prices = bid_price::solve(&stocks, &brought.inflow());
-    let bid = |((planned, outlook), price): ((&Planned, &Outlook), &bid_price::Price)| Bid {
+    let inflow = brought.inflow();
+    let prices = bid_price::solve(&stocks, &inflow);
+    let rehearsed = rehearsed(i, (&outlooks, &prices), &inflow);
+    let bid = |(((planned, outlook), price), rehearsed): (((&Planned, &Outlook), &bid_price::Price), &f64)| Bid {
         peer: planned.peer,
         mu: tidy(price.mu),
         cost: tidy(price.cost),
-        fee: tidy((price.fee - outlook.base).max(1.0)),
-        holds: outlook.forwarded >= LEAST_FORWARDED,
+        fee: tidy((price.fee * rehearsed.exp() - outlook.base).max(1.0)),
+        rehearsed: tidy(*rehearsed),
+        holds: outlook.holds(),
     };
-    let mut bids: Vec<Bid> = i.peers.iter().zip(&outlooks).zip(&prices).map(bid).collect();
+    let mut bids: Vec<Bid> = i.peers.iter().zip(&outlooks).zip(&prices).zip(&rehearsed).map(bid).collect();
     bids.sort_by_key(|bid| bid.peer);
     let learners = i.peers.iter().filter_map(|planned| hill_climb::counted(planned.memory?));
     Plan { at: i.now, patience: belief::patience(learners, i.now), bids }
+}
+
+/// ln of what to make of each price, peer by peer. Where most of what left was brought by none of them, they cannot be played among
+/// themselves; and before anything was forwarded nobody knows who brings what.
+fn rehearsed(i: &PlanInputs, (outlooks, prices): (&[Outlook], &[bid_price::Price]), inflow: &Inflow) -> Vec<f64> {
+    let sum = |of: fn(&Outlook) -> f64| outlooks.iter().map(of).sum::<f64>();
+    if sum(|outlook| outlook.brought) <= LEAST_BROUGHT * sum(|outlook| outlook.left) {
+        return vec![0.0; outlooks.len()];
+    }
+    let amounts: Vec<f64> = i.market.amounts.iter().map(|amount| amount.as_f64()).collect();
+    let part = |(place, planned): (usize, &Planned)| {
+        let (outlook, price) = (&outlooks[place], &prices[place]);
+        let (local, capacity) = planned.balance();
+        let before = i.last.and_then(|plan| plan.bid(&planned.peer)).map_or(0.0, |bid| bid.rehearsed);
+        Part {
+            ladder: &outlook.ladder,
+            share: inflow.shares[place],
+            inflow: outlook.inflow,
+            local,
+            capacity,
+            fee: price.fee.max(1.0),
+            mu: price.mu,
+            scarce_below: i.tuning.scarcity.then_some(i.tuning.scarcity_threshold),
+            before,
+            holds: outlook.holds(),
+        }
+    };
+    let parts: Vec<Part> = i.peers.iter().enumerate().map(part).collect();
+    rehearsal::rehearse(&parts, &amounts, inflow.forwarded, i.now.0.unsigned_abs())
 }
 
 /// What is wanted of one peer's channels, in msat a day.
@@ -211,9 +248,14 @@ impl Planned<'_> {
         Some(Tuning { min: fee, max: fee, ..i.tuning.clone() })
     }
 
+    /// Ours, and the whole.
+    fn balance(&self) -> (f64, f64) {
+        let sum = |of: fn(&Channel) -> Msat| self.channels.iter().map(|c| of(c).as_f64()).sum();
+        (sum(|c| c.local), sum(|c| c.capacity))
+    }
+
     fn stock<'a>(&self, outlook: &'a Outlook) -> Stock<'a> {
-        let capacity: f64 = self.channels.iter().map(|c| c.capacity.as_f64()).sum();
-        let local: f64 = self.channels.iter().map(|c| c.local.as_f64()).sum();
+        let (local, capacity) = self.balance();
         let spare = (local - EDGE * capacity) / HORIZON_DAYS;
         let room = ((1.0 - EDGE) * capacity - local) / HORIZON_DAYS;
         // Whatever refills it will go on doing so.

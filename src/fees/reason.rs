@@ -94,8 +94,11 @@ pub enum Reason {
         mu: f64,
         /// What a forward out of here costs the node, ppm.
         cost: f64,
-        /// The fee that earns most beyond that cost.
+        /// The fee that earns most beyond that cost, as the rehearsal has put it right.
         bid: f64,
+        /// ln of what the rehearsal has made of it.
+        #[serde(default)]
+        rehearsed: f64,
         local: f64,
         /// ln of what the balance makes of the learner's fee.
         tilt: f64,
@@ -321,9 +324,11 @@ impl fmt::Display for Reason {
             Reason::Congestion { used, threshold, slots } => congestion(f, *used, *threshold, *slots),
             Reason::Vegas { .. } => self.vegas(f),
             Reason::HillClimb { .. } => self.hill_climb(f),
-            Reason::Bid { mu, cost, bid, local, tilt } => {
-                write!(f, "balance is worth {mu:.0} ppm, a forward costs {cost:.0}: the plan asks {bid:.0}; ")?;
-                write!(f, "{:.0} % local has added {:+.0} %", local * 100.0, (tilt.exp() - 1.0) * 100.0)
+            Reason::Bid { mu, cost, bid, rehearsed, local, tilt } => {
+                let percent = |ln: &f64| (ln.exp() - 1.0) * 100.0;
+                write!(f, "balance is worth {mu:.0} ppm, a forward costs {cost:.0}: the plan asks {bid:.0} ")?;
+                write!(f, "({:+.0} % by its rehearsal); ", percent(rehearsed))?;
+                write!(f, "{:.0} % local has added {:+.0} %", local * 100.0, percent(tilt))
             }
             Reason::Scarcity { enabled, virgin, local, threshold, factor, before, after } => {
                 let (local, threshold) = (local * 100.0, threshold * 100.0);

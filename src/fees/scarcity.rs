@@ -30,7 +30,18 @@ pub(super) fn now(i: &FeeInputs) -> f64 {
 }
 
 fn factor(local: f64, threshold: f64) -> f64 {
-    if local < threshold { STRONGEST.powf(1.0 - local / threshold) } else { 1.0 }
+    STRONGEST.powf(shortage(local, threshold))
+}
+
+/// 0 down to the threshold, 1 at an empty channel.
+fn shortage(local: f64, threshold: f64) -> f64 {
+    if local < threshold { 1.0 - local / threshold } else { 0.0 }
+}
+
+/// ln of the factor, and by how much that changes with the local share.
+pub(super) fn steepness(local: f64, threshold: f64) -> (f64, f64) {
+    let (short, most) = (shortage(local, threshold), STRONGEST.ln());
+    (most * short, if short > 0.0 { -most / threshold } else { 0.0 })
 }
 
 /// Virgin channel amnesty: a channel that the peer opened and that has sent nothing yet is empty on our side by birth, and

@@ -24,7 +24,7 @@ const TOLD_EVERY: usize = 4;
 /// Days after which a fee is worth 1/e of one today. Markets change in weeks, and what was saved for later may not be wanted then.
 const DAYS: f64 = 90.0;
 /// Share of the capacity that either side must keep.
-const RESERVE: f64 = 0.01;
+pub(super) const RESERVE: f64 = 0.01;
 /// Rounds end by themselves after about five.
 const ROUNDS: usize = 12;
 

@@ -19,7 +19,13 @@ impl Ops {
         let planned =
             |((peer, channels), policy)| Planned { peer, channels, memory: scene.memories.get(&peer), policy };
         let peers: Vec<Planned> = by_peer.into_iter().zip(policies.iter().map(Cow::as_ref)).map(planned).collect();
-        let inputs = PlanInputs { now: scene.view.now, peers: &peers, market: &scene.market, tuning };
+        let inputs = PlanInputs {
+            now: scene.view.now,
+            peers: &peers,
+            market: &scene.market,
+            tuning,
+            last: scene.kept.as_deref(),
+        };
         if let Some(kept) = scene.kept.as_ref().filter(|kept| !Plan::is_due(Some(kept), &inputs)) {
             return Ok(kept.clone());
         }

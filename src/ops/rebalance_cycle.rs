@@ -294,7 +294,7 @@ impl Ops {
         let planned = |((peer, channels), policy)| Planned { peer, channels, memory: memories.get(&peer), policy };
         let planned: Vec<Planned> = by_peer.into_iter().zip(policies.iter().map(|p| &**p)).map(planned).collect();
         let tuning = super::fee_cycle::tuning(options);
-        let inputs = PlanInputs { now: view.now, peers: &planned, market: &market, tuning: &tuning };
+        let inputs = PlanInputs { now: view.now, peers: &planned, market: &market, tuning: &tuning, last: None };
         let wanted: HashMap<PeerId, fees::Wanted> = fees::wanted(&inputs).into_iter().collect();
         let reputations = match options.enable_reputation {
             true => self.ledger.reputations().await?,

@@ -239,7 +239,7 @@ mod tests {
         for _ in 0..days * 48 {
             let hours = now.now.hours_since(START);
             let (peer, fee) = (now.channels[0].peer, asked(hours));
-            now.bid = Some(Bid { peer, mu: 0.0, cost: 0.0, fee, holds: fee > 0.0 });
+            now.bid = Some(Bid { peer, mu: 0.0, cost: 0.0, rehearsed: 0.0, fee, holds: fee > 0.0 });
             now.observed.events = payers(now.channels[0].ours.ppm.as_f64()) / 2.0;
             let decision = now.decide();
             let told = told(&decision.memory);

@@ -26,6 +26,17 @@ pub(crate) struct Outlook {
     pub(crate) watched: f64,
 }
 
+/// Where forwards bring less than this share of what comes in, the balance is not the plan's business: whatever else refills the
+/// channel does not follow our prices, and the learner prices the channel alone.
+const LEAST_FORWARDED: f64 = 0.5;
+
+impl Outlook {
+    /// Is the peer priced by a plan?
+    pub(crate) fn holds(&self) -> bool {
+        self.forwarded >= LEAST_FORWARDED
+    }
+}
+
 /// What was learned of a peer's payers, and counted of late.
 pub(crate) fn counted(memory: &Memory) -> Option<(&Belief, &[Sample])> {
     memory.climb.as_ref().map(|climb| (&climb.belief, climb.recent.as_slice()))

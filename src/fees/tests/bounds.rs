@@ -144,7 +144,8 @@ fn scenes() -> impl Strategy<Value = Scene> {
         let mut s = scene(channels[0].0);
         (s.tuning.min, s.tuning.max) = (Ppm(min), Ppm(max.max(min)));
         s.market.floor_multiplier = vegas;
-        s.bid = bid.map(|(fee, holds)| Bid { peer: s.channels[0].peer, mu: 0.0, cost: 0.0, fee, holds });
+        s.bid =
+            bid.map(|(fee, holds)| Bid { peer: s.channels[0].peer, mu: 0.0, cost: 0.0, rehearsed: 0.0, fee, holds });
         (s.observed.events, s.observed.out_msat) = (events, events * 5e7);
         let made = channels.iter().enumerate().map(|(k, (ppm, size, new))| {
             let mut c = channel(u8::try_from(k).unwrap(), *ppm);

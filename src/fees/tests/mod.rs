@@ -114,7 +114,7 @@ impl Scene {
         let channels = self.channels.iter().collect();
         let peers = [Planned { peer: peer(), channels, memory: self.memory.as_ref(), policy: &self.policy }];
         let (market, tuning) = (&self.market, &self.tuning);
-        plan(&PlanInputs { now: self.now, peers: &peers, market, tuning })
+        plan(&PlanInputs { now: self.now, peers: &peers, market, tuning, last: None })
     }
 
     /// Half an hour later, with the fee as decided if it was to be set.

@@ -6,7 +6,7 @@ use super::*;
 #[test]
 fn the_plan_is_part_of_the_answer() {
     let s = scene(200);
-    let bid = Bid { peer: peer(), mu: 120.0, cost: 80.0, fee: 400.0, holds: true };
+    let bid = Bid { peer: peer(), mu: 120.0, cost: 80.0, rehearsed: 0.0, fee: 400.0, holds: true };
     let text = summary(&Scene { bid: Some(bid), ..s.clone() }.decide().why);
     assert!(text.contains("the plan asks 400"), "{text}");
     let alone = Bid { holds: false, ..bid };
@@ -51,7 +51,13 @@ fn wanted(s: &Scene) -> Wanted {
     let channels = s.channels.iter().collect();
     let policy = Policy::controller();
     let peers = [Planned { peer: peer(), channels, memory: s.memory.as_ref(), policy }];
-    let told = super::super::wanted(&PlanInputs { now: s.now, peers: &peers, market: &s.market, tuning: &s.tuning });
+    let told = super::super::wanted(&PlanInputs {
+        now: s.now,
+        peers: &peers,
+        market: &s.market,
+        tuning: &s.tuning,
+        last: None,
+    });
     let [(who, wanted)] = &told[..] else { panic!("{told:?}") };
     assert_eq!(*who, peer());
     wanted.clone()
@@ -86,7 +92,10 @@ fn a_peer_is_planned_until_more_came_by_other_ways() {
 fn a_plan_raises_no_fee_that_nobody_has_paid() {
     // The lowest and the highest fee that is asked in 30 hours.
     let asked_of = |scene: Scene, plan: f64, events: f64| {
-        let mut s = Scene { bid: Some(Bid { peer: peer(), mu: 0.0, cost: 0.0, fee: plan, holds: true }), ..scene };
+        let mut s = Scene {
+            bid: Some(Bid { peer: peer(), mu: 0.0, cost: 0.0, rehearsed: 0.0, fee: plan, holds: true }),
+            ..scene
+        };
         s.observed.events = events;
         (0..60).fold((u32::MAX, 0), |(low, high), _| {
             let decision = s.decide();
@@ -107,4 +116,37 @@ fn a_plan_raises_no_fee_that_nobody_has_paid() {
     virgin.channels[0].sent = Some(Msat::ZERO);
     let (_, empty) = asked_of(virgin, 4000.0, 0.0);
     assert!(empty < 300, "no more than the first tries: {empty}");
+}
+
+/// Each plan's rehearsal begins where the one before has ended. A single channel has nobody to rehearse with, nor has anybody before
+/// something was forwarded.
+#[test]
+fn a_rehearsal_goes_on_from_the_last() {
+    let mut s = scene(200);
+    let other = PeerId([3; 33]);
+    let both = |s: &Scene, last: Option<&Plan>| {
+        let channels: Vec<&Channel> = s.channels.iter().collect();
+        let planned = |peer| Planned { peer, channels: channels.clone(), memory: s.memory.as_ref(), policy: &s.policy };
+        let peers = [planned(peer()), planned(other)];
+        plan(&PlanInputs { now: s.now, peers: &peers, market: &s.market, tuning: &s.tuning, last })
+    };
+    let rehearsed = |plan: &Plan| plan.bid(&peer()).unwrap().rehearsed;
+    assert_eq!(rehearsed(&both(&s, None)), 0.0);
+    s = s.next(&s.decide());
+    (s.observed.out_msat, s.observed.in_msat) = (1e8, 4e7);
+    let elsewhere = s.next(&s.decide());
+    assert_eq!(rehearsed(&both(&elsewhere, None)), 0.0, "most of it came from elsewhere");
+    s.observed.in_msat = 1e8;
+    s = s.next(&s.decide());
+    let first = both(&s, None);
+    assert_eq!(both(&s, None), first, "the same at the same time");
+    let text = serde_json::to_string(&first).unwrap();
+    let found = rehearsed(&first);
+    let field = format!("\"rehearsed\":{}", serde_json::to_string(&found).unwrap());
+    let far: Plan = serde_json::from_str(&text.replace(&field, "\"rehearsed\":2.5")).unwrap();
+    let next = rehearsed(&both(&s, Some(&far)));
+    assert!(found != 0.0 && found.abs() < 1.3 && next > 1.3, "{found}, and from 2.5 {next}");
+    let older: Plan = serde_json::from_str(&text.replace(&format!("{field},"), "")).unwrap();
+    assert_eq!(rehearsed(&older), 0.0, "plans of earlier versions were never rehearsed");
+    assert_eq!(rehearsed(&s.plan()), 0.0);
 }

@@ -106,7 +106,7 @@ fn a_fee_that_was_left_alone_is_not_multiplied_again() {
 /// A plan may think of quite another price. Its turn comes when the fee that was found has been tried; upward, when somebody has paid.
 #[test]
 fn a_plan_does_not_jump_from_the_fee_that_a_policy_has_left() {
-    let bid = Some(Bid { peer: peer(), mu: 0.0, cost: 0.0, fee: 2000.0, holds: true });
+    let bid = Some(Bid { peer: peer(), mu: 0.0, cost: 0.0, rehearsed: 0.0, fee: 2000.0, holds: true });
     let mut paid = scene(200);
     paid.observed.events = 3.0;
     for (s, upward) in [(scene(200), false), (paid.after(150), true)] {

@@ -155,7 +155,13 @@ impl Ours {
                 policy: Policy::controller(),
             })
             .collect();
-        let inputs = PlanInputs { now: market.now(), peers: &peers, market: seen, tuning: &self.tuning };
+        let inputs = PlanInputs {
+            now: market.now(),
+            peers: &peers,
+            market: seen,
+            tuning: &self.tuning,
+            last: self.plan.as_ref(),
+        };
         if Plan::is_due(self.plan.as_ref(), &inputs) {
             self.plan = Some(fees::plan(&inputs));
         }
