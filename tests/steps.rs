@@ -21,6 +21,8 @@ mod rules;
 #[path = "steps/silence.rs"]
 mod silence;
 mod stage;
+#[path = "steps/untold.rs"]
+mod untold;
 
 use std::collections::HashMap;
 

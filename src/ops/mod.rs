@@ -131,6 +131,8 @@ struct Sights {
     rebalance: Option<Arc<RebalanceReport>>,
     /// Moves of which the rebalancer did not say what the node says, newest first.
     differences: Vec<MoveDifference>,
+    /// Moves of which nothing was found at work when they were last to be given up, and since when.
+    at_rest: HashMap<i64, Time>,
     /// What ways between peers were found to cost.
     routes: routes::Asked,
     /// When the balances were last noted.

@@ -1,5 +1,6 @@
 //! Moves under way: each is looked at once a step, and its account is closed when all that it may cost is known. Never begins one.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use anyhow::Context;
@@ -29,6 +30,27 @@ pub(super) struct Watch<'a> {
     pub(super) jobs: Jobs<'a>,
     pub(super) now: Time,
     pub(super) options: &'a Options,
+}
+
+/// After how long nobody is waited for who could tell what a move has cost.
+#[derive(Clone, Copy)]
+pub(super) struct Patience {
+    /// Since it was ordered.
+    pub(super) age_secs: i64,
+    /// Since nothing of it was found at work.
+    pub(super) rest_secs: i64,
+}
+
+impl Patience {
+    /// An order that was just given may not show at once, nor a payment that was just made in the node's books.
+    pub(super) const SHORT: Patience = Patience { age_secs: 60, rest_secs: 60 };
+    /// Of what an earlier look has found at rest.
+    pub(super) const NONE: Patience = Patience { rest_secs: 0, ..Patience::SHORT };
+
+    pub(super) fn usual(options: &Options) -> Patience {
+        let hours = u32::try_from(options.reservation_timeout_hours).unwrap_or(u32::MAX);
+        Patience { age_secs: 3600 * i64::from(hours), ..Patience::SHORT }
+    }
 }
 
 /// A move that is not closed.
@@ -230,24 +252,29 @@ impl Ops {
         self.seen.read(|seen| seen.differences.clone())
     }
 
-    /// Closes moves from before `stale` on which nobody works any more and of which nobody can tell what they have cost: they count as
-    /// spent to the last msat that was reserved.
+    /// Closes moves on which nobody works any more and of which nobody can tell what they have cost: they count as spent to the last msat
+    /// that was reserved. Not what an earlier look has found at work: it may have ended since it was watched in this one, and the node's
+    /// books have it a moment later.
     pub(super) async fn give_up(
         &self,
         rebalancer: &dyn Rebalancer,
         jobs: &[Job],
-        (now, stale): (Time, Time),
+        (now, patience): (Time, Patience),
     ) -> anyhow::Result<()> {
-        for row in self.ledger.open_moves().await? {
+        let open = self.ledger.open_moves().await?;
+        self.seen.change(|seen| seen.at_rest.retain(|id, _| open.iter().any(|row| row.id == *id)));
+        for row in open.iter().filter(|row| row.new.at.plus_secs(patience.age_secs) <= now) {
             let works = jobs.iter().any(|job| job.channel == row.new.order.to && job.is_active());
             // Whoever cannot tell whether something is under way has not said that nothing is.
-            if works || row.new.at > stale || rebalancer.pending(row.new.from, row.new.to).await.unwrap_or(true) {
+            let rests = !works && !rebalancer.pending(row.new.from, row.new.to).await.unwrap_or(true);
+            let since = self.seen.change(|seen| at_rest_since(&mut seen.at_rest, (row.id, rests), now));
+            if since.is_none_or(|since| since.plus_secs(patience.rest_secs) > now) {
                 continue;
             }
-            tracing::warn!("{}: given up; {} count as spent", name(&row), row.new.reserved);
+            tracing::warn!("{}: given up; {} count as spent", name(row), row.new.reserved);
             let failure = if row.state == MoveState::Reserved { MoveFailure::Lost } else { MoveFailure::Dropped };
             let lost = Outcome { moved: Msat::ZERO, spent: row.new.reserved, failure: Some(failure) };
-            self.close_move(&row, lost, now).await?;
+            self.close_move(row, lost, now).await?;
         }
         Ok(())
     }
@@ -294,6 +321,13 @@ impl Ops {
         }
         Ok(())
     }
+}
+
+/// Since when nothing of a move was found at work, before this look.
+fn at_rest_since(resting: &mut HashMap<i64, Time>, (id, rests): (i64, bool), now: Time) -> Option<Time> {
+    let before = resting.remove(&id).filter(|_| rests);
+    rests.then(|| resting.insert(id, before.unwrap_or(now)));
+    before
 }
 
 /// What a closed move has brought and cost by now, if it is more than was known. What goes beyond its amount is somebody else's.

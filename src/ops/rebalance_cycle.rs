@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-use super::moves::{Jobs, Watch};
+use super::moves::{Jobs, Patience, Watch};
 use super::policies::Rules;
 use super::routes::{Guessed, Looked, MOST_ASKED, Routes};
 use super::{Flows, Ops, OrderError};
@@ -33,8 +33,6 @@ const BUDGET_HOURS: f64 = 24.0;
 const SOLD: f64 = 0.6;
 /// Times that a plan is made anew with what a search for routes has found.
 const MOST_LOOKS: usize = 3;
-/// An order that was just given may not show at once.
-const FIRST_SIGN_SECS: i64 = 60;
 
 /// What a rebalance step saw and did.
 #[derive(Clone, Debug)]
@@ -121,7 +119,7 @@ impl Ops {
         let caught_up = self.catch_up().await;
         let _turn = self.turn.lock().await;
         let (now, options) = (self.clock.now(), self.settings.now());
-        let (presence, jobs) = self.attend(now, &options).await?;
+        let (presence, jobs) = self.attend((now, &options), Patience::usual(&options)).await?;
         caught_up?;
         let mut scene = self.moving_scene(now, options, jobs).await.context("looking at the node")?;
         let plan = self.look_first(&mut scene, rebalance::plan).await;
@@ -156,7 +154,7 @@ impl Ops {
     pub async fn rebalance_by_hand(&self, order: &HandOrder) -> Result<(Move, Begun), OrderError> {
         let _turn = self.turn.lock().await;
         let (now, options) = (self.clock.now(), self.settings.now());
-        let (presence, jobs) = self.attend(now, &options).await?;
+        let (presence, jobs) = self.attend((now, &options), Patience::usual(&options)).await?;
         let mut scene = self.moving_scene(now, options, jobs).await?;
         let to = self.scid_by_name(&scene.view, &order.to).await?;
         let made = match &order.pair {
@@ -200,10 +198,9 @@ impl Ops {
         let _turn = self.turn.lock().await;
         let (now, options) = (self.clock.now(), self.settings.now());
         let before = self.ledger.move_sums(now.plus_hours(-BUDGET_HOURS)).await?;
-        let (presence, jobs) = self.attend(now, &options).await?;
-        if let (Some(rebalancer), false) = (self.rebalancer.as_deref(), matches!(presence, Presence::Unknown(_))) {
-            self.give_up(rebalancer, &jobs, (now, now.plus_secs(-FIRST_SIGN_SECS))).await?;
-        }
+        self.attend((now, &options), Patience::SHORT).await?;
+        // Once more: what has ended while it was looked at is settled now.
+        let (_, jobs) = self.attend((now, &options), Patience::NONE).await?;
         let scene = self.moving_scene(now, options, jobs).await?;
         Ok(Cleared {
             moves: before.open.saturating_sub(u32::try_from(scene.open.len()).unwrap_or(u32::MAX)),
@@ -218,7 +215,11 @@ impl Ops {
     }
 
     /// Is the rebalancer there, and what has become of what it was told?
-    async fn attend(&self, now: Time, options: &Options) -> anyhow::Result<(Presence, Vec<Job>)> {
+    async fn attend(
+        &self,
+        (now, options): (Time, &Options),
+        patience: Patience,
+    ) -> anyhow::Result<(Presence, Vec<Job>)> {
         let Some(rebalancer) = self.rebalancer.as_deref() else { return Ok((Presence::Never, vec![])) };
         let asked = async {
             let Some(version) = rebalancer.version().await? else { return Ok(None) };
@@ -231,9 +232,8 @@ impl Ops {
         };
         let listed: Jobs = jobs.as_deref();
         self.watch_moves(Watch { rebalancer, jobs: listed, now, options }).await?;
-        let stale = now.plus_secs(-3600 * i64::try_from(options.reservation_timeout_hours).unwrap_or(i64::MAX / 3600));
         self.stop_orphans(rebalancer, listed.unwrap_or_default(), now).await?;
-        self.give_up(rebalancer, listed.unwrap_or_default(), (now, stale)).await?;
+        self.give_up(rebalancer, listed.unwrap_or_default(), (now, patience)).await?;
         Ok((presence, jobs.unwrap_or_default()))
     }
 
