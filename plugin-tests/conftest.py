@@ -205,7 +205,7 @@ else:
     @pytest.fixture
     def node(request, tmp_path):
         """A test that asks for it has a network of another seed."""
-        seed, channels = getattr(request, "param", (7, 4))
-        node = SimulatedNode(tmp_path / "node", "--channels", str(channels), seed=seed)
+        seed, channels, *arguments = getattr(request, "param", (7, 4))
+        node = SimulatedNode(tmp_path / "node", "--channels", str(channels), *arguments, seed=seed)
         yield node
         node.close()
