@@ -162,6 +162,7 @@ impl Stage<'_> {
         let rung = ladder.partition_point(|rung| rung.1 >= dearer);
         let (low, high) = (ladder[rung.saturating_sub(1)].0, ladder[rung.min(ladder.len() - 1)].0);
         let limit = low.ln() + rng.random_range(0.0..1.0) * (high / low).ln();
+        let limit = if self.parts[out].is_pinned() { f64::INFINITY } else { limit };
         let into = (rng.random_range(0.0..1.0) < self.forwarded).then(|| self.entrance(out, rng)).flatten();
         Wish { out, into, amount: self.amounts[rng.random_range(0..self.amounts.len())], limit }
     }
@@ -249,6 +250,11 @@ impl Part<'_> {
         rung.map_or(0.0, |rung| rung.1)
     }
 
+    /// Is there no other fee than this? Then it is not known what its payers would pay at most, and nothing is added to it.
+    fn is_pinned(&self) -> bool {
+        self.ladder.len() < 2
+    }
+
     /// ln of the fee before scarcity, and whether it may follow.
     fn asked(&self, at: f64) -> (f64, bool) {
         let (low, high) = (self.ladder.first(), self.ladder.last());
@@ -260,7 +266,8 @@ impl Part<'_> {
     /// ln of what scarcity makes of the fee, and how that changes with the share of local balance.
     fn scarcity(&self, local: f64) -> (f64, f64) {
         let share = local / self.capacity;
-        self.scarce_below.map_or((0.0, 0.0), |threshold| scarcity::steepness(share, threshold))
+        let threshold = self.scarce_below.filter(|_| !self.is_pinned());
+        threshold.map_or((0.0, 0.0), |threshold| scarcity::steepness(share, threshold))
     }
 }
 

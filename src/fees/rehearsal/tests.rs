@@ -113,6 +113,21 @@ fn who_is_not_priced_by_the_plan_stays_and_bounds_are_kept() {
     assert_ne!(found, rehearse(&parts, &AMOUNTS, 1.0, 2), "another");
 }
 
+/// What a policy asks is what is paid, by all of whom it is known that they pay it.
+#[test]
+fn at_a_fee_that_nobody_may_change_all_its_payers_come() {
+    let (rungs, pinned) = (ladder(300.0, 1e9), vec![(250.0, 1e8)]);
+    // Nothing refills it; scarcity would raise a fee there from the first payment to the last.
+    let parts = [part(&rungs, 300.0, 1.0), Part { local: 0.3 * CAPACITY, ..part(&pinned, 250.0, 0.0) }];
+    let stage = Stage::new(&parts, &[1e6], 1.0).unwrap();
+    let (mut forwards, mut rng) = (vec![], ChaCha8Rng::seed_from_u64(1));
+    let earned = stage.play(&[0.0; 2], &mut rng, &mut forwards)[1];
+    let sent: f64 = forwards.iter().filter(|forward| forward.out == 1).map(|forward| forward.sent).sum();
+    assert!((earned / sent - 250.0).abs() < 1e-9, "{} ppm", earned / sent);
+    let wished = 1e6 * stage.payments as f64 * stage.wishes[1] / stage.wishes_to[1];
+    assert!((0.9..1.1).contains(&(sent / wished)), "{} of what is wanted", sent / wished);
+}
+
 #[test]
 fn nothing_to_play_is_no_trouble() {
     let (rungs, nobody) = (ladder(300.0, 1e9), vec![(1.0, 0.0), (2.0, 0.0)]);
