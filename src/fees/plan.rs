@@ -45,6 +45,16 @@ pub struct PlanInputs<'a> {
     pub last: Option<&'a Plan>,
 }
 
+impl PlanInputs<'_> {
+    /// Is the plan that holds too old, or made for other peers?
+    pub fn is_due(&self) -> bool {
+        let Some(plan) = self.last else { return true };
+        let fresh = (0.0..EVERY_HOURS).contains(&self.now.hours_since(plan.at));
+        let unplanned = || self.peers.iter().any(|planned| plan.bid(&planned.peer).is_none());
+        !fresh || plan.bids.len() != self.peers.len() || unplanned()
+    }
+}
+
 /// What one peer's balance is worth, and the fee that follows. In ppm; the fee is the proportional one, without base fee.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Bid {
@@ -73,13 +83,6 @@ pub struct Plan {
 impl Plan {
     pub fn bid(&self, peer: &PeerId) -> Option<&Bid> {
         self.bids.binary_search_by_key(peer, |bid| bid.peer).ok().map(|place| &self.bids[place])
-    }
-
-    /// Is it too old, or made for other peers?
-    pub fn is_due(plan: Option<&Plan>, i: &PlanInputs) -> bool {
-        let Some(plan) = plan else { return true };
-        let fresh = (0.0..EVERY_HOURS).contains(&i.now.hours_since(plan.at));
-        !fresh || plan.bids.len() != i.peers.len() || i.peers.iter().any(|planned| plan.bid(&planned.peer).is_none())
     }
 }
 

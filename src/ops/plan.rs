@@ -26,7 +26,7 @@ impl Ops {
             tuning,
             last: scene.kept.as_deref(),
         };
-        if let Some(kept) = scene.kept.as_ref().filter(|kept| !Plan::is_due(Some(kept), &inputs)) {
+        if let Some(kept) = scene.kept.as_ref().filter(|_| !inputs.is_due()) {
             return Ok(kept.clone());
         }
         let plan = Arc::new(fees::plan(&inputs));

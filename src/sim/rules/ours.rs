@@ -162,7 +162,7 @@ impl Ours {
             tuning: &self.tuning,
             last: self.plan.as_ref(),
         };
-        if Plan::is_due(self.plan.as_ref(), &inputs) {
+        if inputs.is_due() {
             self.plan = Some(fees::plan(&inputs));
         }
     }
