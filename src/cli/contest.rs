@@ -134,8 +134,7 @@ impl Policy {
 }
 
 fn whole_plugin(tape: &Arc<Tape>, days: u32, moves: bool) -> anyhow::Result<Moved> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    crew::on_one_core(|| async {
         let simulation = match moves {
             true => Simulation::moving(tape.clone(), hourly_moves()).await?,
             false => Simulation::on(tape.clone(), Layers::default()).await?,

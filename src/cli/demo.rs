@@ -53,10 +53,10 @@ const BESIDE_BARS: usize = 49;
 /// Fees (ppm) among which the best single one is looked for in hindsight.
 const LADDER: [u32; 14] = [10, 25, 50, 75, 100, 150, 200, 300, 400, 600, 800, 1_200, 1_800, 2_700];
 
-pub(super) async fn run(args: Args) -> anyhow::Result<()> {
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let began = Instant::now();
-    let outcome = play(&args).await?;
-    super::print(screen(&args, &outcome, began.elapsed().as_secs_f64(), width()))
+    let outcome = crew::on_one_core(|| play(args))?;
+    super::print(screen(args, &outcome, began.elapsed().as_secs_f64(), width()))
 }
 
 async fn play(args: &Args) -> anyhow::Result<Outcome> {

@@ -64,7 +64,7 @@ enum Order {
 /// Reads the command line and does what it says.
 pub async fn run() -> ExitCode {
     let done = match Cli::parse().order {
-        Order::Demo(args) => demo::run(args).await,
+        Order::Demo(args) => demo::run(&args),
         Order::Simnode(args) => simnode::run(args).await,
         Order::Backtest(args) => backtest::run(args).await,
         Order::Simulate(order) => simulate::run(order),
