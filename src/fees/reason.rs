@@ -437,7 +437,12 @@ impl Reason {
             Verdict::Woken => write!(f, "publish {published} -> {target} ({percent:+.1} %, woken by hand)"),
             Verdict::Urgent => write!(f, "publish {published} -> {target} at once ({percent:+.1} %)"),
             Verdict::TooSmall { .. } => {
-                write!(f, "keep {published}: {target} ({percent:+.1} %) is not worth gossip yet")
+                write!(f, "keep {published}: {target} ({percent:+.1} %) is not worth gossip yet")?;
+                match ordinary {
+                    0 => Ok(()),
+                    1 => write!(f, ", after one change in a day"),
+                    _ => write!(f, ", after {ordinary} changes in a day"),
+                }
             }
             Verdict::OverBudget => write!(
                 f,

@@ -11,6 +11,11 @@ fn gossip_waits_for_what_is_worth_it() {
         (1000, 1000, 0.0, 0, Verdict::Same),
         (1000, 1050, 0.0, 0, Verdict::Publish),
         (1000, 1049, 0.0, 0, small),
+        // What one change in a day has taken, the next must be worth half as much more.
+        (1000, 1076, 0.0, 1, Verdict::Publish),
+        (1000, 1074, 0.0, 1, small),
+        (1000, 926, 0.0, 1, small),
+        (1000, 1020, 24.0, 1, Verdict::PublishSmall),
         (1000, 951, 0.0, 0, small),
         (1000, 950, 0.0, 0, Verdict::Publish),
         (1000, 1020, 23.0, 0, small),
