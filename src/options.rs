@@ -167,7 +167,7 @@ options! {
     Tune inbound_fee_estimate_ppm: u32 = "500", Whole(0, 100_000), "What a rebalance is taken to cost beside the last peer's fee, where nothing better is known (ppm).";
     Tune max_concurrent_jobs: u32 = "5", Whole(1, 100), "Rebalances that are under way at a time.";
     Tune sling_job_timeout_seconds: u64 = "7200", Whole(60, 604_800), "Seconds after which a rebalance is stopped.";
-    Tune gossip_hysteresis: f64 = "0.12", Number(0.01, 0.5), "Relative change of the fee from which on it is worth telling the network at once; half as much more for each change of the last 24 hours.";
+    Tune gossip_hysteresis: f64 = "0.12", Number(0.01, 0.5), "Relative change of the fee from which on it is worth telling the network at once; half as much more for the third change of a day, and for each after it.";
     TuneAtStart seed: u64 = "1", Whole(0, u64::MAX), "Seed of the generator that varies timers; read when the plugin starts.";
 }
 

@@ -10,9 +10,10 @@ use crate::domain::{Channel, Ppm, Time};
 /// A small difference is worth telling if it lasts:
 const SMALL: f64 = 0.02;
 const PATIENCE_HOURS: f64 = 24.0;
-/// Each change of the last day makes the next one dearer: it must be larger by this part of the hysteresis. On 24 training networks of
-/// each kind that leaves out a sixth of the changes, and earns the same.
+/// From a day's third change on each must be larger than the one before it by this part of the hysteresis. That leaves out the tenth of
+/// all changes that earns nothing.
 const DEARER_EACH: f64 = 0.5;
+const USUAL_A_DAY: u32 = 2;
 /// Urgent changes a day: two steps take congestion to its bound, and it may come back more than once.
 const URGENT_A_DAY: u32 = 6;
 
@@ -109,7 +110,8 @@ fn verdict(memory: &Memory, i: &FeeInputs, difference: f64) -> Verdict {
 
 /// The relative change from which on a fee is told at once.
 fn worth_telling(i: &FeeInputs) -> f64 {
-    i.tuning.hysteresis * (1.0 + DEARER_EACH * f64::from(i.updates.ordinary))
+    let beyond = (i.updates.ordinary + 1).saturating_sub(USUAL_A_DAY);
+    i.tuning.hysteresis * (1.0 + DEARER_EACH * f64::from(beyond))
 }
 
 /// How many urgent changes a day are allowed now, if this is an urgent matter: congestion and the way back from it, a floor

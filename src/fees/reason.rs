@@ -439,8 +439,7 @@ impl Reason {
             Verdict::TooSmall { .. } => {
                 write!(f, "keep {published}: {target} ({percent:+.1} %) is not worth gossip yet")?;
                 match ordinary {
-                    0 => Ok(()),
-                    1 => write!(f, ", after one change in a day"),
+                    0 | 1 => Ok(()),
                     _ => write!(f, ", after {ordinary} changes in a day"),
                 }
             }

@@ -11,17 +11,20 @@ fn gossip_waits_for_what_is_worth_it() {
         (1000, 1000, 0.0, 0, Verdict::Same),
         (1000, 1050, 0.0, 0, Verdict::Publish),
         (1000, 1049, 0.0, 0, small),
-        // What one change in a day has taken, the next must be worth half as much more.
-        (1000, 1076, 0.0, 1, Verdict::Publish),
-        (1000, 1074, 0.0, 1, small),
-        (1000, 926, 0.0, 1, small),
-        (1000, 1020, 24.0, 1, Verdict::PublishSmall),
+        // The second change of a day is as good as the first; each one after it must be half as much larger.
+        (1000, 1050, 0.0, 1, Verdict::Publish),
+        (1000, 1076, 0.0, 2, Verdict::Publish),
+        (1000, 1074, 0.0, 2, small),
+        (1000, 926, 0.0, 2, small),
+        (1000, 1101, 0.0, 3, Verdict::Publish),
+        (1000, 1099, 0.0, 3, small),
+        (1000, 1020, 24.0, 3, Verdict::PublishSmall),
         (1000, 951, 0.0, 0, small),
         (1000, 950, 0.0, 0, Verdict::Publish),
         (1000, 1020, 23.0, 0, small),
         (1000, 1020, 24.0, 0, Verdict::PublishSmall),
         (1000, 1019, 48.0, 0, Verdict::TooSmall { since: None }),
-        (1000, 2000, 48.0, 2, Verdict::OverBudget),
+        (1000, 2000, 48.0, 4, Verdict::OverBudget),
         (0, 10, 0.0, 0, Verdict::Urgent),
     ];
     for (published, target, hours, ordinary, expected) in cases {
@@ -29,7 +32,7 @@ fn gossip_waits_for_what_is_worth_it() {
         (memory.pending, memory.asked) = (None, None);
         for now in [START, START.plus_hours(hours)] {
             let mut s = scene(published);
-            (s.now, s.updates.ordinary) = (now, ordinary);
+            (s.now, s.updates.ordinary, s.tuning.updates_per_day) = (now, ordinary, 4);
             let channels: Vec<&Channel> = s.channels.iter().collect();
             let mut why = vec![];
             let _ = stage(&mut memory, &s.inputs(&channels), Ppm(target), &mut why);
