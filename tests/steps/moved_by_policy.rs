@@ -177,6 +177,8 @@ async fn clboss_keeps_its_hands_off_what_we_move() {
 #[tokio::test]
 async fn ways_are_looked_for_where_nothing_was_moved_yet() {
     let story = story(&[("daily_budget_sats", "100000")]).await;
+    // Dear enough that balances stay where they are until the second look.
+    story.stage.node.inner.set_all(Ppm(800));
     let before = story.stage.ops.rebalance_cycle().await.unwrap();
     let dear = before.plan.refused.iter().filter(|refusal| {
         refusal.role == Role::Fill && matches!(refusal.why, Reason::TooDear { basis: Basis::PeerFee, .. })
