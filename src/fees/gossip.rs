@@ -10,8 +10,8 @@ use crate::domain::{Channel, Ppm, Time};
 /// A small difference is worth telling if it lasts:
 const SMALL: f64 = 0.02;
 const PATIENCE_HOURS: f64 = 24.0;
-/// From a day's third change on each must be larger than the one before it by this part of the hysteresis. That leaves out the tenth of
-/// all changes that earns nothing.
+/// From a day's third change on each must be larger than the one before it by this part of the hysteresis. That leaves out one
+/// change in fifteen, and earns as much.
 const DEARER_EACH: f64 = 0.5;
 const USUAL_A_DAY: u32 = 2;
 /// Urgent changes a day: two steps take congestion to its bound, and it may come back more than once.
