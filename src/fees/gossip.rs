@@ -13,7 +13,7 @@ const PATIENCE_HOURS: f64 = 24.0;
 /// From a day's third change on each must be larger than the one before it by this part of the hysteresis. That leaves out one
 /// change in fifteen, and earns as much.
 const DEARER_EACH: f64 = 0.5;
-const USUAL_A_DAY: u32 = 2;
+pub(super) const USUAL_A_DAY: u32 = 2;
 /// Urgent changes a day: two steps take congestion to its bound, and it may come back more than once.
 const URGENT_A_DAY: u32 = 6;
 

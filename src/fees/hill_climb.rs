@@ -8,6 +8,7 @@ mod outlook;
 mod pair;
 mod schedule;
 mod surprise;
+mod tries;
 
 use std::borrow::Cow;
 
@@ -26,26 +27,12 @@ pub(super) use outlook::{Outlook, counted, outlook};
 use pair::Pair;
 use schedule::Schedule;
 use surprise::{Surprise, surprise};
+use tries::{BLOCK_HOURS, DELTA_MAX, DELTA_MIN, DELTA_PLANNED, RATE_SAMPLES};
 
-/// Half a day at each fee: a pair is a day, and flips and moves of the middle make two changes a day.
-const BLOCK_HOURS: f64 = 12.0;
-/// A channel with few events needs longer blocks to see any.
-const SPARSE_BLOCK_HOURS: f64 = 24.0;
-const SPARSE_EVENTS_PER_DAY: f64 = 5.0;
-/// A busy one can do with shorter blocks, where the gossip budget carries three to four changes a day.
-const BUSY_BLOCK_HOURS: f64 = 6.0;
-const BUSY_EVENTS_PER_DAY: f64 = 100.0;
-const BUSY_UPDATES: u32 = 4;
-/// Perturbation at first, and the least that goes on for ever: a greedy fit freezes at a wrong price.
-const DELTA_MAX: f64 = 0.30;
-const DELTA_MIN: f64 = 0.08;
-/// Information (events x delta^2) at which the perturbation starts to shrink, as its fourth root.
-const DELTA_INFO: f64 = 6.0;
+/// What tries have told fades.
 const INFO_HALF_LIFE_DAYS: f64 = 20.0;
 /// Below this a centre is no fee.
 const MIN_CENTRE: f64 = 0.01;
-/// Perturbation beside a plan, whose own moves are tries as well.
-const DELTA_PLANNED: f64 = 0.05;
 /// A day without demand lowers the fee by this, in ln.
 const DRIFT: f64 = 0.25;
 const DRIFT_HOURS: f64 = 24.0;
@@ -58,8 +45,6 @@ const DRY_HOURS_MOST: f64 = 96.0;
 const WAKE_HOURS: f64 = 1.0;
 /// Samples kept for the level of demand: two weeks of half days.
 const RECENT: usize = 30;
-/// The last samples tell how busy a channel is.
-const RATE_SAMPLES: usize = 6;
 
 /// The learner's position.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -403,8 +388,7 @@ impl Climb {
     fn begin_pair(&mut self, i: &FeeInputs) {
         self.pairs = self.pairs.wrapping_add(1);
         self.step = Step::First;
-        let alone = (DELTA_MAX / (1.0 + self.info / DELTA_INFO).powf(0.25)).max(DELTA_MIN);
-        self.delta = if i.bid().is_some() { DELTA_PLANNED } else { tidy(alone) };
+        self.delta = self.next_delta(i.bid().is_some());
         self.block = Block::new(i.now, self.block_hours(i.tuning.updates_per_day));
     }
 
@@ -412,18 +396,6 @@ impl Climb {
     fn begin_below(&mut self) {
         while self.side() > 0 {
             self.pairs = self.pairs.wrapping_add(1);
-        }
-    }
-
-    fn block_hours(&self, updates_per_day: u32) -> f64 {
-        let (n, h) = self.recent.iter().rev().take(RATE_SAMPLES).fold((0.0, 0.0), |(n, h), s| (n + s.n, h + s.h));
-        if h < SPARSE_BLOCK_HOURS {
-            return BLOCK_HOURS;
-        }
-        match n / h * 24.0 {
-            rate if rate < SPARSE_EVENTS_PER_DAY => SPARSE_BLOCK_HOURS,
-            rate if rate > BUSY_EVENTS_PER_DAY && updates_per_day >= BUSY_UPDATES => BUSY_BLOCK_HOURS,
-            _ => BLOCK_HOURS,
         }
     }
 

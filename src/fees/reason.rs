@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::gossip::USUAL_A_DAY;
 use crate::domain::{Ppm, Time};
 
 /// Names under which moments are kept.
@@ -438,10 +439,10 @@ impl Reason {
             Verdict::Urgent => write!(f, "publish {published} -> {target} at once ({percent:+.1} %)"),
             Verdict::TooSmall { .. } => {
                 write!(f, "keep {published}: {target} ({percent:+.1} %) is not worth gossip yet")?;
-                match ordinary {
-                    0 | 1 => Ok(()),
-                    _ => write!(f, ", after {ordinary} changes in a day"),
+                if *ordinary < USUAL_A_DAY {
+                    return Ok(());
                 }
+                write!(f, ", after {ordinary} changes in a day")
             }
             Verdict::OverBudget => write!(
                 f,
