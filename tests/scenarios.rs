@@ -38,17 +38,17 @@ const fn floor(name: &'static str, mean: f64, worst: f64, updates: f64) -> Floor
 /// learner runs `cargo test --test scenarios -- --nocapture quick` and raises them.
 const FLOORS: &[Floor] = &[
     floor("M1", 92.0, 83.5, 2.0),
-    floor("M2", 83.0, 75.5, 1.6),
+    floor("M2", 83.5, 75.5, 1.6),
     floor("M3", 87.0, 79.5, 2.2),
     floor("M4", 67.0, 58.0, 1.5),
     floor("M5", 92.5, 88.0, 2.1),
-    floor("M6", 91.5, 85.0, 2.0),
-    floor("S1", 89.0, 85.0, 1.8),
+    floor("M6", 92.0, 85.0, 2.0),
+    floor("S1", 90.0, 86.5, 1.5),
     floor("S2", 72.5, 67.0, 1.3),
-    floor("S3", 79.5, 77.0, 1.6),
-    floor("S4", 80.0, 77.0, 1.8),
-    floor("S5", 86.0, 83.5, 1.7),
-    floor("S6", 85.5, 81.0, 1.6),
+    floor("S3", 81.5, 79.5, 1.4),
+    floor("S4", 82.0, 79.5, 1.6),
+    floor("S5", 86.0, 83.5, 1.6),
+    floor("S6", 86.0, 81.0, 1.4),
 ];
 
 /// Nothing that the market does makes it publish more than this.
