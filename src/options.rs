@@ -133,7 +133,7 @@ options! {
     Live target_flow: u64 = "100000", Whole(0, 100_000_000_000), "Sats a day that a channel should move; channels below are reported as below target. No fee depends on it.";
     Live min_fee_ppm: u32 = "10", Whole(0, 100_000), "Lowest outbound fee rate (ppm) that the controller sets.";
     Live max_fee_ppm: u32 = "5000", Whole(1, 100_000), "Highest outbound fee rate (ppm) that the controller sets.";
-    Live max_fee_updates_per_day: u32 = "4", Whole(1, 48), "Fee changes a day and channel that the controller tells the network (rules and policies are carried out as they stand); from the third on each must be larger than the one before it, see `gossip_hysteresis`; urgent ones have a budget of their own, as large and at least 6.";
+    Live max_fee_updates_per_day: u32 = "4", Whole(1, 48), "Fee changes a day and channel that the controller tells the network (rules and policies are carried out as they stand); from the third on each must differ by more, see `gossip_hysteresis`; urgent ones have a budget of their own, as large and at least 6.";
     Live forwards_retention_days: u64 = "400", Whole(30, 36_500), "Days after which single forwards are dropped from the ledger; hourly sums stay for ever.";
     Live rebalance_min_profit: u64 = "10", Whole(0, 100_000_000), "Least expected profit (sats) of a rebalance.";
     Live rebalancer: String = "sling", Word(&["sling"]), "The plugin that moves liquidity.", was "rebalancer_plugin";

@@ -10,7 +10,7 @@ use crate::domain::{Channel, Ppm, Time};
 /// A small difference is worth telling if it lasts:
 const SMALL: f64 = 0.02;
 const PATIENCE_HOURS: f64 = 24.0;
-/// From a day's third change on each must be larger than the one before it by this part of the hysteresis. That leaves out one
+/// From a day's third change on each must differ by this part of the hysteresis more than the one before it had to. That leaves out one
 /// change in fifteen, and earns as much.
 const DEARER_EACH: f64 = 0.5;
 pub(super) const USUAL_A_DAY: u32 = 2;

@@ -27,7 +27,7 @@ pub(super) use outlook::{Outlook, counted, outlook};
 use pair::Pair;
 use schedule::Schedule;
 use surprise::{Surprise, surprise};
-use tries::{BLOCK_HOURS, DELTA_MAX, DELTA_MIN, DELTA_PLANNED, RATE_SAMPLES};
+use tries::{BLOCK_HOURS, DELTA_MAX, DELTA_MIN, DELTA_PLANNED};
 
 /// What tries have told fades.
 const INFO_HALF_LIFE_DAYS: f64 = 20.0;
@@ -346,7 +346,7 @@ impl Climb {
             self.recent.remove(0);
         }
         if sample.n > 0.0 {
-            let (n, e) = self.recent.iter().rev().take(RATE_SAMPLES).fold((0.0, 0.0), |(n, e), s| (n + s.n, e + s.e));
+            let (n, e) = self.lately(|sample| sample.e);
             self.dry = Dry { exposure: 0.0, rate: tidy(n / e) };
         } else {
             self.dry.exposure = tidy(self.dry.exposure + sample.e);

@@ -1,6 +1,7 @@
 //! How a pair is tried: how far its two fees lie from the middle, and how long each is asked.
 
 use super::Climb;
+use crate::fees::belief::Sample;
 use crate::fees::tidy;
 
 /// Half a day at each fee: a pair is a day, and flips and moves of the middle make two changes a day.
@@ -23,7 +24,7 @@ const DELTA_MANY: f64 = 0.45;
 /// Perturbation beside a plan, whose own moves are tries as well.
 pub(super) const DELTA_PLANNED: f64 = 0.05;
 /// The last samples tell how busy a channel is.
-pub(super) const RATE_SAMPLES: usize = 6;
+const RATE_SAMPLES: usize = 6;
 
 impl Climb {
     /// How far from the middle, in ln, the next pair's fees lie.
@@ -47,8 +48,14 @@ impl Climb {
 
     /// Events a day of late; `None`: not even a day was watched.
     fn events_per_day(&self) -> Option<f64> {
-        let (n, h) = self.recent.iter().rev().take(RATE_SAMPLES).fold((0.0, 0.0), |(n, h), s| (n + s.n, h + s.h));
+        let (n, h) = self.lately(|sample| sample.h);
         (h >= SPARSE_BLOCK_HOURS).then(|| n / h * 24.0)
+    }
+
+    /// Events of the last samples, and the hours in which they came, by whichever clock.
+    pub(super) fn lately(&self, hours: fn(&Sample) -> f64) -> (f64, f64) {
+        let last = self.recent.iter().rev().take(RATE_SAMPLES);
+        last.fold((0.0, 0.0), |(n, h), sample| (n + sample.n, h + hours(sample)))
     }
 }
 
@@ -56,7 +63,6 @@ impl Climb {
 mod tests {
     use super::*;
     use crate::domain::Time;
-    use crate::fees::belief::Sample;
     use crate::fees::blocks::Block;
     use crate::fees::hill_climb::Step;
 
