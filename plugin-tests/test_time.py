@@ -44,11 +44,22 @@ def play(directory):
         assert max(f["received_time"] for f in forwards) > end, "the market is behind its clock"
         earned = sum(f["fee_msat"] for f in forwards if f["status"] == "settled" and f["resolved_time"] < end)
         status = node.rpc.call("revenue-status")
+        refused = refused_for_old_prices(node)
     finally:
         node.close()
     assert f"time passes {SPEED} times" in node.log()
     assert not [w for w in status["warnings"] if "failed" in w], status["warnings"]
+    # In this market all of them come back who would pay the new price.
+    came, stayed = (sum(payers) for payers in zip(*refused))
+    assert 0 < stayed < came, "payers come with old prices, and some do not want the new one"
     return earned
+
+
+def refused_for_old_prices(node):
+    """Of each channel, those whom the learner has heard of, and those of them who paid the new price."""
+    channels = [c["short_channel_id"] for c in node.channels()]
+    heard = [node.rpc.call("revenue-fee-debug", [scid])["learner"]["old_price"] for scid in channels]
+    return [(payers["refused"], payers["came_back"]) for payers in heard]
 
 
 def test_an_accelerated_plugin_earns_what_its_pricing_earns_in_process(tmp_path):
