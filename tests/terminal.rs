@@ -39,6 +39,22 @@ fn a_knob_that_is_none_is_told_by_its_rule() {
     assert!(why.contains("--knob") && why.contains("not 'abc'"), "{why}");
 }
 
+#[test]
+fn a_file_that_cannot_be_written_is_told_before_the_work() {
+    let missing = "/missing/out";
+    let years: &[&str] = &["simulate", "run", "--scenario", "all", "--seeds", "1000", "--json", missing];
+    let swept: &[&str] = &["simulate", "sweep", "--seeds", "1000", "--option", "hive-fee-ppm=1", "--json", missing];
+    let drawn: &[&str] = &["simulate", "run", "--scenario", "all", "--seeds", "1000", "--plot", missing];
+    let tape: &[&str] = &["simulate", "tape", "--graph", "/missing/graph", "--out", missing];
+    for order in [years, swept, drawn, tape] {
+        let (fine, said, why) = program(order);
+        assert!(
+            !fine && said.is_empty() && why.starts_with("cl-revenue-ops: writing /missing/out: "),
+            "{order:?}: {why}"
+        );
+    }
+}
+
 fn program(order: &[&str]) -> (bool, String, String) {
     let mut program = Command::new(env!("CARGO_BIN_EXE_cl-revenue-ops"));
     let ended = program.args(order).env_remove("LIGHTNINGD_PLUGIN").output().unwrap();

@@ -2,7 +2,7 @@
 //! is.
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter};
+use std::io::BufReader;
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -10,6 +10,7 @@ use comfy_table::Table;
 
 use super::crew;
 use super::draw::{grouped, table};
+use super::outfile::Outfile;
 use crate::sim::graph::{self, Drawn, Gossmap, Place, Plan};
 
 #[derive(Clone, Debug, clap::Args)]
@@ -41,6 +42,7 @@ pub(super) struct Args {
 const SHOWN: usize = 10;
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    let out = args.out.as_deref().map(Outfile::at).transpose()?;
     let file = File::open(&args.graph).with_context(|| args.graph.display().to_string())?;
     let map = Gossmap::read(BufReader::new(file)).with_context(|| args.graph.display().to_string())?;
     let plan = Plan {
@@ -53,9 +55,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let bar = crew::bar(args.payments.into(), "{pos:>9}/{len} payments {bar:40} {eta}");
     let drawn = graph::draw(&map, &plan, |done| bar.set_position(done.into()))?;
     bar.finish_and_clear();
-    if let Some(out) = &args.out {
-        let file = File::create(out).with_context(|| out.display().to_string())?;
-        graph::write(&drawn, BufWriter::new(file)).with_context(|| out.display().to_string())?;
+    if let Some(out) = out {
+        out.fill(|out| graph::write(&drawn, out))?;
     }
     super::print(screen(&map, &drawn))
 }

@@ -9,6 +9,7 @@ mod demo;
 mod draw;
 mod graph_tape;
 mod labels;
+mod outfile;
 mod plot;
 mod policy;
 mod sheet;

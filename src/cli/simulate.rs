@@ -1,7 +1,7 @@
 //! `simulate`: rules of pricing against each other and against the oracle, on tapes drawn from seeds; settings of the plugin's
 //! options likewise. Touches no node; writes only the files that it is told to write.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use comfy_table::Table;
@@ -11,6 +11,7 @@ use super::contest::{Job, Policy, Row, score};
 use super::crew;
 use super::draw;
 use super::graph_tape;
+use super::outfile::Outfile;
 use super::plot;
 use super::tune;
 use crate::options::{self, Layers};
@@ -102,10 +103,11 @@ fn compare(args: &RunArgs) -> anyhow::Result<()> {
     } else {
         args.tape.iter().map(|path| Job::of_file(path, args.field.days)).collect::<anyhow::Result<_>>()?
     };
+    let scores = args.field.outfile()?;
     if let (Some(path), Some(job)) = (&args.plot, jobs.first()) {
-        draw(path, job, &policies, args.channel)?;
+        draw(Outfile::at(path)?, job, &policies, args.channel)?;
     }
-    report(&args.field, &score(&jobs, &policies, args.field.threads())?)
+    report(&args.field, &score(&jobs, &policies, args.field.threads())?, scores)
 }
 
 fn sweep(args: &SweepArgs) -> anyhow::Result<()> {
@@ -118,7 +120,8 @@ fn sweep(args: &SweepArgs) -> anyhow::Result<()> {
         policies.push(Policy::Ours(format!("{}={value}", spec.key), Box::new(layers.resolve()?)));
     }
     policies.push(Policy::Ours(format!("{}={} (default)", spec.key, spec.default), Box::default()));
-    report(&args.field, &score(&args.field.jobs()?, &policies, args.field.threads())?)
+    let (jobs, scores) = (args.field.jobs()?, args.field.outfile()?);
+    report(&args.field, &score(&jobs, &policies, args.field.threads())?, scores)
 }
 
 impl Field {
@@ -140,6 +143,11 @@ impl Field {
             jobs.extend(set.seeds(self.seeds).map(|seed| Job::of_kind(kind, self.days, seed)));
         }
         Ok(jobs)
+    }
+
+    /// Where scores go as JSON, unless that is the terminal.
+    fn outfile(&self) -> anyhow::Result<Option<Outfile>> {
+        self.json.as_deref().filter(|path| !is_terminal(path)).map(Outfile::at).transpose()
     }
 
     pub(super) fn is_training(&self) -> bool {
@@ -179,16 +187,17 @@ impl Row {
     }
 }
 
-fn report(field: &Field, rows: &[Row]) -> anyhow::Result<()> {
+fn is_terminal(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+fn report(field: &Field, rows: &[Row], scores: Option<Outfile>) -> anyhow::Result<()> {
     let json = || json!({ "set": field.set, "rows": rows.iter().map(|row| row.json(rows)).collect::<Vec<_>>() });
-    match &field.json {
-        Some(path) if path.as_os_str() == "-" => super::print(format!("{:#}", json())),
-        Some(path) => {
-            std::fs::write(path, format!("{:#}\n", json())).with_context(|| format!("writing {}", path.display()))?;
-            super::print(table(rows))
-        }
-        None => super::print(table(rows)),
+    if field.json.as_deref().is_some_and(is_terminal) {
+        return super::print(format!("{:#}", json()));
     }
+    super::print(table(rows))?;
+    scores.map_or(Ok(()), |file| file.fill(|out| Ok(writeln!(out, "{:#}", json())?)))
 }
 
 fn table(rows: &[Row]) -> Table {
@@ -233,7 +242,7 @@ fn table(rows: &[Row]) -> Table {
     table
 }
 
-fn draw(path: &PathBuf, job: &Job, policies: &[Policy], channel: usize) -> anyhow::Result<()> {
+fn draw(file: Outfile, job: &Job, policies: &[Policy], channel: usize) -> anyhow::Result<()> {
     let tape = job.tape();
     if channel >= tape.network().seats.len() {
         bail!("the scenario has {} channels, counted from 0", tape.network().seats.len());
@@ -245,7 +254,7 @@ fn draw(path: &PathBuf, job: &Job, policies: &[Policy], channel: usize) -> anyho
     let oracle = job.oracle(&tape);
     let title = format!("{name} on {}, seed {}, channel {channel}", job.name, job.seed);
     let drawing = plot::svg(&title, &film.frames, &oracle.laws[channel]);
-    std::fs::write(path, drawing).with_context(|| format!("writing {}", path.display()))
+    file.fill(|out| Ok(out.write_all(drawing.as_bytes())?))
 }
 
 fn list() -> String {
