@@ -1,8 +1,9 @@
 //! The learner's belief about a record of prices and payers, for those who look back: the same curves, prior and half-lives as
 //! while it runs, but what came after a moment tells as much of it as what came before.
 
-use super::belief::{Belief, LEVEL_PRIOR_EVENTS, LEVEL_PRIOR_HOURS, Posterior, Sample};
+use super::belief::{self, Belief, LEVEL_PRIOR_EVENTS, LEVEL_PRIOR_HOURS, Posterior, Raise, Sample};
 pub use super::blocks::washed_hours;
+pub use super::hill_climb::raise;
 use crate::domain::Time;
 
 /// Hours at one fee, and how many payers came: part of a record.
@@ -14,6 +15,29 @@ pub struct Period {
     pub exposure: f64,
     /// What payers were asked, ppm, base fee included.
     pub ppm: f64,
+}
+
+/// A payer who came with an old price, was refused and told the new one. Fees in ppm, base fee included.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Refusal {
+    /// Since when the new price was asked.
+    pub since: Time,
+    pub from: f64,
+    pub to: f64,
+    pub came_back: bool,
+}
+
+/// What a record tells of one peer's payers. Periods are in the order of time; none is without exposure or fee.
+#[derive(Clone, Copy, Debug)]
+pub struct Evidence<'a> {
+    pub periods: &'a [Period],
+    pub refusals: &'a [Refusal],
+}
+
+/// What one moment of a record teaches of one peer.
+pub struct Learned {
+    belief: Belief,
+    samples: Vec<Sample>,
 }
 
 /// What is believed of one moment of a record.
@@ -51,14 +75,9 @@ fn pairs(periods: &[Period]) -> Vec<(Period, Period)> {
     pairs
 }
 
-/// Sum of events x delta^2 over the pairs of a record: one over its root is how well elasticity is known.
-pub fn information(periods: &[Period]) -> f64 {
-    let delta = |(first, second): &(Period, Period)| (first.ppm / second.ppm).ln() / 2.0;
-    pairs(periods).iter().map(|pair| (pair.0.events + pair.1.events) * delta(pair).powi(2)).sum()
-}
-
-/// What the record says of `around`. Periods are in the order of time; none is without exposure or fee.
-pub fn fitted(periods: &[Period], around: Time) -> Fitted {
+/// What the record says of `around`, before it is known what part of refused payers would have gone in any case.
+pub fn learned(evidence: Evidence<'_>, around: Time) -> Learned {
+    let Evidence { periods, refusals } = evidence;
     // As far away as it is, before or after: the learner's clock ends at the moment that is asked about.
     let away = |at: Time| Time(-(at.0 - around.0).abs());
     let sample = |p: &Period| Sample { at: away(p.at), n: p.events, e: p.exposure, f: p.ppm, h: p.exposure };
@@ -69,8 +88,31 @@ pub fn fitted(periods: &[Period], around: Time) -> Fitted {
     for (first, second) in &pairs {
         belief.learn(&sample(first), &sample(second), away(first.at));
     }
-    let samples: Vec<Sample> = periods.iter().map(sample).collect();
-    Fitted { posterior: belief.posterior(&samples, Time(0)) }
+    let mut refusals: Vec<&Refusal> = refusals.iter().collect();
+    refusals.sort_by_key(|refusal| away(refusal.since));
+    for refusal in refusals {
+        belief.refuse(&Raise::new(away(refusal.since), refusal.from, refusal.to), refusal.came_back);
+    }
+    Learned { belief, samples: periods.iter().map(sample).collect() }
+}
+
+/// Of refused payers who would pay the new price, the part that comes back: by the records of all peers, around the same moment.
+pub fn patience<'a>(all: impl Iterator<Item = &'a Learned>) -> f64 {
+    belief::patience(all.map(|learned| (&learned.belief, learned.samples.as_slice())), Time(0))
+}
+
+impl Learned {
+    pub fn fitted(mut self, patience: f64) -> Fitted {
+        self.belief.expect_patience(patience);
+        Fitted { posterior: self.belief.posterior(&self.samples, Time(0)) }
+    }
+
+    /// One over its root is how well elasticity is known: from pairs, the sum of events x delta^2, and from refused payers.
+    pub fn information(&self, periods: &[Period], patience: f64) -> f64 {
+        let delta = |(first, second): &(Period, Period)| (first.ppm / second.ppm).ln() / 2.0;
+        let of = |pair: &(Period, Period)| (pair.0.events + pair.1.events) * delta(pair).powi(2);
+        pairs(periods).iter().map(of).sum::<f64>() + self.belief.raises_tell(&self.samples, patience)
+    }
 }
 
 impl Fitted {
@@ -108,6 +150,14 @@ impl Curve {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn fitted(periods: &[Period], around: Time) -> Fitted {
+        learned(Evidence { periods, refusals: &[] }, around).fitted(1.0)
+    }
+
+    fn information(periods: &[Period]) -> f64 {
+        learned(Evidence { periods, refusals: &[] }, Time(0)).information(periods, 1.0)
+    }
 
     /// So many days of half days at two fees around each of three middles.
     fn record(curve: Curve, rate: f64, days: i32) -> Vec<Period> {
@@ -157,6 +207,38 @@ mod tests {
         let periods: Vec<Period> = periods.collect();
         let [low, _, high] = fitted(&periods, periods[30].at).theta();
         assert!(information(&periods) == 0.0 && high / low > 5.0, "{low} {high}");
+    }
+
+    #[test]
+    fn refused_payers_tell_the_curve_where_prices_hardly_changed() {
+        let curve = Curve { theta: 300.0, kappa: 2.2 };
+        // Two fees, a tenth apart.
+        let half = |k: u32| (Time(0).plus_hours(12.0 * f64::from(k)), if k.is_multiple_of(2) { 200.0 } else { 220.0 });
+        let period = |(at, ppm)| Period { at, events: 24.0 * curve.share(ppm), exposure: 12.0, ppm };
+        let periods: Vec<Period> = (0..120).map(half).map(period).collect();
+        let around = periods[60].at;
+        // Every other day a raise that ten payers had not heard of; so many of a hundred come back.
+        let raises = |from: f64, to: f64, patience: f64| -> Vec<Refusal> {
+            let back = 100.0 * patience * curve.share(to) / curve.share(from);
+            let refusal = |n: u32| {
+                let (since, _) = half(4 * (n / 10));
+                Refusal { since, from, to, came_back: f64::from(n * 37 % 100) < back }
+            };
+            (0..300).map(refusal).collect()
+        };
+        for patience in [1.0, 0.7] {
+            let of = |refusals: &[Refusal]| learned(Evidence { periods: &periods, refusals }, around);
+            let told = raises(220.0, 440.0, patience);
+            // Payers whom the price does not matter to show who leaves in any case.
+            let found = super::patience([of(&told), of(&raises(2.0, 2.2, patience))].iter());
+            assert!((found - patience).abs() < 0.1, "{found} for {patience}");
+            let ([low, mean, high], without) = (of(&told).fitted(found).theta(), of(&[]).fitted(found).theta());
+            println!("patience {found}: theta {low:.0}, {mean:.0}, {high:.0}; without {without:.0?}");
+            assert!(low <= curve.theta * 1.1 && high >= curve.theta / 1.1, "{low} {high}");
+            assert!((high / low).ln() < 0.7 * (without[2] / without[0]).ln(), "{low} {high} {without:?}");
+            let information = [&[], told.as_slice()].map(|refusals| of(refusals).information(&periods, found));
+            assert!(information[0] < 4.0 && information[1] > 10.0, "{information:?}");
+        }
     }
 
     #[test]

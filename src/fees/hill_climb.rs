@@ -22,6 +22,7 @@ use super::tilt::Tilt;
 use super::{Bid, FeeInputs, Memory, Reason, floor, tidy};
 use crate::domain::Time;
 use heard::Prices;
+pub use heard::raise;
 pub use learner::Learner;
 pub(super) use outlook::{Outlook, counted, outlook};
 use pair::Pair;

@@ -11,6 +11,7 @@ use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 
 use super::forward_row::status;
 use super::open::{Found, OpenError, beside, look_at, newest};
+use super::refusals::{self, Refused};
 use super::{Ledger, peer_id, unsigned};
 use crate::domain::forward::TEMPORARY_CHANNEL_FAILURE;
 use crate::domain::{ForwardStatus, Holdings, Identity, Msat, PeerId, Ppm, Scid, Time};
@@ -31,6 +32,8 @@ pub struct History {
     pub prices: Vec<PastPrice>,
     /// By the time at which they came in.
     pub forwards: Vec<PastForward>,
+    /// Payers who came with an old price, in the order of time.
+    pub refused: Vec<PastRefusal>,
 }
 
 /// A decision about one peer's fee.
@@ -57,6 +60,15 @@ pub struct PastForward {
     pub out_msat: Option<Msat>,
     /// Settled, failed further down, or failed for our lack of balance.
     pub status: ForwardStatus,
+}
+
+/// A payer whom the node refused because of an old price, and told the new one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PastRefusal {
+    pub out: PeerId,
+    pub at: Time,
+    /// For the new price, within a minute.
+    pub came_back: bool,
 }
 
 /// Why a file was not read.
@@ -184,6 +196,7 @@ async fn history(conn: &mut SqliteConnection, days: u32) -> anyhow::Result<Histo
         holdings: holdings.context("the notes of balances")?,
         prices: prices(&mut tx, from).await?,
         forwards: forwards(&mut tx, from, to).await?,
+        refused: refused(&mut tx, from, to).await?,
     };
     tx.rollback().await?;
     Ok(history)
@@ -242,4 +255,15 @@ async fn forwards(conn: &mut SqliteConnection, from: Time, to: Time) -> anyhow::
         }))
     };
     rows.into_iter().filter_map(|row| forward(row).transpose()).collect()
+}
+
+async fn refused(conn: &mut SqliteConnection, from: Time, to: Time) -> anyhow::Result<Vec<PastRefusal>> {
+    let named: Vec<(i64, Vec<u8>)> =
+        sqlx::query_as("SELECT id, peer FROM channels WHERE peer IS NOT NULL").fetch_all(&mut *conn).await?;
+    let peers: HashMap<i64, PeerId> =
+        named.into_iter().map(|(id, peer)| Ok((id, peer_id(peer)?))).collect::<anyhow::Result<_>>()?;
+    let known = |Refused { channel, at, came_back }: Refused| {
+        peers.get(&channel).map(|out| PastRefusal { out: *out, at, came_back })
+    };
+    Ok(refusals::refused(conn, from, to).await?.into_iter().filter_map(known).collect())
 }

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use sqlx::SqliteConnection;
+
 use super::bulk::Cell;
 use super::channels;
 use super::many::many;
@@ -16,11 +18,28 @@ impl Ledger {
     /// Payers who were refused for an old price, once each, a minute before `from` to a minute before `to`: by then it is known who has
     /// come again.
     pub async fn refusals(&self, from: Time, to: Time) -> anyhow::Result<Vec<Refusal>> {
-        let [before, from, to] =
-            [from.plus_secs(-2 * RETRY_SECS), from.plus_secs(-RETRY_SECS), to.plus_secs(-RETRY_SECS)];
         let mut reader = self.reader().await?;
-        let mut rows: Vec<(i64, i64, Msat, Time, i64)> = many(
-            reader.conn(),
+        let refused = refused(reader.conn(), from, to).await?;
+        let names = channels::names(reader.conn()).await?;
+        let named = |Refused { channel, at, came_back }| {
+            Ok(Refusal { out: channels::named(&names, channel)?.0, at, came_back })
+        };
+        refused.into_iter().map(named).collect()
+    }
+}
+
+/// A refusal, with the ledger's number of the channel.
+pub(super) struct Refused {
+    pub(super) channel: i64,
+    pub(super) at: Time,
+    pub(super) came_back: bool,
+}
+
+/// What [`Ledger::refusals`] tells, in the order of time.
+pub(super) async fn refused(conn: &mut SqliteConnection, from: Time, to: Time) -> anyhow::Result<Vec<Refused>> {
+    let [before, from, to] = [from.plus_secs(-2 * RETRY_SECS), from.plus_secs(-RETRY_SECS), to.plus_secs(-RETRY_SECS)];
+    let mut rows: Vec<(i64, i64, Msat, Time, i64)> = many(
+            conn,
             "SELECT json_array(c.id, f.in_scid, f.in_msat, f.known_at, EXISTS (
                  SELECT 1 FROM forwards AS g CROSS JOIN scids AS gs ON gs.scid = g.out_scid CROSS JOIN channels AS gc ON gc.id = gs.channel
                  WHERE g.in_scid = f.in_scid AND g.in_htlc > f.in_htlc AND g.in_htlc <= f.in_htlc + ?3
@@ -41,20 +60,18 @@ impl Ledger {
             ],
         )
         .await?;
-        let names = channels::names(reader.conn()).await?;
-        let mut tried: HashMap<(i64, i64), Tries<()>> = HashMap::new();
-        rows.sort_unstable_by_key(|(_, in_scid, in_msat, at, _)| (*at, *in_scid, *in_msat));
-        let mut refusals = Vec::new();
-        for (channel, in_scid, in_msat, at, came_back) in rows {
-            let tries = tried.entry((channel, in_scid)).or_default();
-            let again = tries.repeated(at, in_msat).is_some();
-            if !again {
-                tries.note(at, in_msat, ());
-            }
-            if !again && at > from {
-                refusals.push(Refusal { out: channels::named(&names, channel)?.0, at, came_back: came_back == 1 });
-            }
+    let mut tried: HashMap<(i64, i64), Tries<()>> = HashMap::new();
+    rows.sort_unstable_by_key(|(_, in_scid, in_msat, at, _)| (*at, *in_scid, *in_msat));
+    let mut refused = Vec::new();
+    for (channel, in_scid, in_msat, at, came_back) in rows {
+        let tries = tried.entry((channel, in_scid)).or_default();
+        let again = tries.repeated(at, in_msat).is_some();
+        if !again {
+            tries.note(at, in_msat, ());
         }
-        Ok(refusals)
+        if !again && at > from {
+            refused.push(Refused { channel, at, came_back: came_back == 1 });
+        }
     }
+    Ok(refused)
 }

@@ -72,6 +72,14 @@ impl Raise {
         half_lives(self.at, now, PAIR_HALF_LIFE_DAYS) * (most / (self.stayed + self.left).max(most))
     }
 
+    /// What its payers tell of the elasticity of demand where that is about one, as it is where a fee earns most: with s the raise in ln
+    /// and q the chance that one of them stays, patience x e^(-s), that is s^2 q / (1 - q) each.
+    fn information(&self, per_hour: f64, patience: f64) -> f64 {
+        let (step, stays) = ((self.to / self.from).ln(), patience * self.from / self.to);
+        let payers = (self.stayed + self.left) * self.weight(per_hour, self.at);
+        payers * step * step * stays / (1.0 - stays).max(LEAST_LEAVING)
+    }
+
     fn log_likelihood(&self, keeps: f64, patience: f64) -> f64 {
         let stays = patience * keeps;
         let left = if self.left > 0.0 { self.left * (1.0 - stays).max(LEAST_LEAVING).ln() } else { 0.0 };
@@ -121,6 +129,12 @@ impl Belief {
     pub(in crate::fees) fn refused(&self) -> (f64, f64) {
         let stayed: f64 = self.raises.iter().map(|raise| raise.stayed).sum();
         (stayed + self.raises.iter().map(|raise| raise.left).sum::<f64>(), stayed)
+    }
+
+    /// One over its root is how well refused payers tell the elasticity of demand.
+    pub(in crate::fees) fn raises_tell(&self, recent: &[Sample], patience: f64) -> f64 {
+        let per_hour = per_hour(recent);
+        self.raises.iter().map(|raise| raise.information(per_hour, patience)).sum()
     }
 
     pub(super) fn doubt_raises(&mut self) {

@@ -31,15 +31,16 @@ impl Prices {
     pub(super) fn told(&self) -> Vec<Value> {
         self.0.iter().map(|(since, ppm)| json!({ "since": since.to_string(), "ppm": ppm })).collect()
     }
+}
 
-    /// The raise for which somebody was refused then: since when the price of then was asked, the newest lower one before it, and itself.
-    fn raise(&self, at: Time) -> Option<(Time, Ppm, Ppm)> {
-        let current = self.0.iter().rposition(|(since, _)| *since <= at)?;
-        let (since, ppm) = self.0[current];
-        let lower = self.0[..current].iter().rposition(|(_, before)| *before < ppm)?;
-        let ended = self.0[lower + 1].0;
-        (at.hours_since(ended) <= OLD_NEWS_HOURS).then(|| (since, self.0[lower].1, ppm))
-    }
+/// The raise for which somebody was refused then, by prices and since when they were asked: since when the price of then was asked, the
+/// newest lower one before it, and itself.
+pub fn raise<P: Copy + PartialOrd>(prices: &[(Time, P)], at: Time) -> Option<(Time, P, P)> {
+    let current = prices.iter().rposition(|(since, _)| *since <= at)?;
+    let (since, price) = prices[current];
+    let lower = prices[..current].iter().rposition(|(_, before)| *before < price)?;
+    let ended = prices[lower + 1].0;
+    (at.hours_since(ended) <= OLD_NEWS_HOURS).then(|| (since, prices[lower].1, price))
 }
 
 impl Climb {
@@ -48,7 +49,7 @@ impl Climb {
         self.prices.note(seen.until, i.published());
         self.belief.expect_patience(i.market.patience);
         for refused in &i.observed.refused {
-            if let Some((since, from, to)) = self.prices.raise(refused.at) {
+            if let Some((since, from, to)) = raise(&self.prices.0, refused.at) {
                 let raise = Raise::new(since, from.as_f64() + self.base, to.as_f64() + self.base);
                 self.belief.refuse(&raise, refused.came_back);
             }
@@ -92,7 +93,7 @@ mod tests {
                 prices.note(START.plus_hours(hour + 0.5), Ppm(*ppm));
             }
             let expected = expected.map(|(since, from, to)| (START.plus_hours(since), Ppm(from), Ppm(to)));
-            assert_eq!(prices.raise(START.plus_hours(at)), expected, "{told:?} at {at} h");
+            assert_eq!(raise(&prices.0, START.plus_hours(at)), expected, "{told:?} at {at} h");
         }
     }
 
@@ -101,6 +102,9 @@ mod tests {
         let mut prices = Prices::default();
         (0..100).for_each(|hour| prices.note(START.plus_hours(f64::from(hour)), Ppm(100 + hour)));
         assert_eq!(prices.0.len(), KEPT);
-        assert_eq!(prices.raise(START.plus_hours(99.5)).map(|(_, from, to)| (from, to)), Some((Ppm(198), Ppm(199))));
+        assert_eq!(
+            raise(&prices.0, START.plus_hours(99.5)).map(|(_, from, to)| (from, to)),
+            Some((Ppm(198), Ppm(199)))
+        );
     }
 }

@@ -7,7 +7,7 @@ use rand_distr::{Distribution, Gamma};
 
 use super::record::{Place, Record};
 use crate::domain::Time;
-use crate::fees::fitted::{Curve, Fitted, Period, fitted, information, washed_hours};
+use crate::fees::fitted::{Curve, Evidence, Fitted, Learned, Period, Refusal, learned, patience, raise, washed_hours};
 use crate::sim::network::{Stream, log_normal, stream};
 
 /// A long time at one price is cut into days.
@@ -34,6 +34,16 @@ struct Peer {
 struct Week {
     fitted: Fitted,
     periods: Vec<Period>,
+}
+
+/// What the record tells of one peer's payers.
+struct Told {
+    weeks: Vec<Vec<Period>>,
+    /// Of all weeks, where there was something to be seen.
+    all: Vec<Period>,
+    refusals: Vec<Refusal>,
+    /// Settled fees, msat.
+    earned: f64,
 }
 
 /// One peer's payers, drawn: by week, and their number per exposure hour if the fee were nothing.
@@ -86,8 +96,12 @@ impl Believed {
                 seen[exit as usize].push((payer.at, earned));
             }
         }
-        let peers = record.places.iter().zip(&seen).map(|(place, seen)| Peer::of(record, place, seen));
-        Believed { peers: peers.collect() }
+        let told: Vec<Told> =
+            record.places.iter().zip(&seen).map(|(place, seen)| Told::of(record, place, seen)).collect();
+        let around: Vec<Learned> = told.iter().map(|told| learned(told.evidence(), record.middle())).collect();
+        let patience = patience(around.iter());
+        let peer = |(place, told)| Peer::of(record, place, told, patience);
+        Believed { peers: record.places.iter().zip(told).map(peer).collect() }
     }
 
     /// The lowest and the highest fee that was asked at each place, ppm.
@@ -112,18 +126,17 @@ impl Believed {
 }
 
 impl Peer {
-    fn of(record: &Record, place: &Place, seen: &[(Time, f64)]) -> Peer {
-        let weeks = weeks(record, place, seen);
-        let all: Vec<Period> = weeks.iter().flatten().copied().filter(|p| p.exposure > 0.0 && p.ppm > 0.0).collect();
+    fn of(record: &Record, place: &Place, told: Told, patience: f64) -> Peer {
         let middle = |week: u32| record.start.plus_hours(24.0 * f64::from(WEEK_DAYS) * (f64::from(week) + 0.5));
         let asked = || place.prices.0.iter().map(|(at, _)| place.rate(*at, place.middle).max(1.0));
+        let fitted = |week: u32| learned(told.evidence(), middle(week)).fitted(patience);
         Peer {
             tried: (asked().fold(f64::INFINITY, f64::min), asked().fold(1.0, f64::max)),
-            information: information(&all),
-            earned: seen.iter().map(|(_, earned)| earned).sum(),
+            information: learned(told.evidence(), record.middle()).information(&told.all, patience),
+            earned: told.earned,
             weeks: (0..)
-                .zip(weeks)
-                .map(|(week, periods)| Week { fitted: fitted(&all, middle(week)), periods })
+                .zip(&told.weeks)
+                .map(|(week, periods)| Week { fitted: fitted(week), periods: periods.clone() })
                 .collect(),
         }
     }
@@ -138,6 +151,25 @@ impl Peer {
             (Demand { curve, tried: self.tried, bends }, level)
         };
         Drawn { weeks: self.weeks.iter().map(week).collect(), tried: self.tried }
+    }
+}
+
+impl Told {
+    fn of(record: &Record, place: &Place, seen: &[(Time, f64)]) -> Told {
+        let weeks = weeks(record, place, seen);
+        let all = weeks.iter().flatten().copied().filter(|p| p.exposure > 0.0 && p.ppm > 0.0).collect();
+        let refusal = |(at, came_back): &(Time, bool)| {
+            let (since, from, to) = raise(&place.prices.0, *at)?;
+            let base = place.rate(*at, place.middle) - f64::from(to);
+            let [from, to] = [from, to].map(|ppm| f64::from(ppm) + base);
+            (from > 0.0).then_some(Refusal { since, from, to, came_back: *came_back })
+        };
+        let earned = seen.iter().map(|(_, earned)| earned).sum();
+        Told { weeks, all, refusals: place.refused.iter().filter_map(refusal).collect(), earned }
+    }
+
+    fn evidence(&self) -> Evidence<'_> {
+        Evidence { periods: &self.all, refusals: &self.refusals }
     }
 }
 

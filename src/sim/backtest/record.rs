@@ -53,6 +53,8 @@ pub struct Place {
     pub room: Vec<u64>,
     /// One over the share of the hours in which it was open for payments in.
     pub unseen: f64,
+    /// Who came with an old price: when, and whether he took the new one.
+    pub refused: Vec<(Time, bool)>,
 }
 
 /// A payer who chose us.
@@ -145,6 +147,7 @@ impl Record {
             servable: Vec::new(),
             room: Vec::new(),
             unseen: 1.0,
+            refused: Vec::new(),
             holding,
         });
         let mut record = Record {
@@ -158,6 +161,11 @@ impl Record {
             strays: 0,
             earned: 0,
         };
+        for refused in history.refused.iter().filter(|refused| refused.at >= start) {
+            if let Some(place) = index.get(&refused.out) {
+                record.places[*place as usize].refused.push((refused.at, refused.came_back));
+            }
+        }
         record.take_in(history, &index);
         record.walk(history, &index);
         Ok(record)
@@ -165,6 +173,10 @@ impl Record {
 
     pub fn end(&self) -> Time {
         Time(self.start.0 + i64::from(self.days) * DAY_MS)
+    }
+
+    pub fn middle(&self) -> Time {
+        self.start.plus_hours(12.0 * f64::from(self.days))
     }
 
     pub fn settled(&self) -> u64 {
