@@ -39,27 +39,27 @@ pub(super) struct Refused {
 pub(super) async fn refused(conn: &mut SqliteConnection, from: Time, to: Time) -> anyhow::Result<Vec<Refused>> {
     let [before, from, to] = [from.plus_secs(-2 * RETRY_SECS), from.plus_secs(-RETRY_SECS), to.plus_secs(-RETRY_SECS)];
     let mut rows: Vec<(i64, i64, Msat, Time, i64)> = many(
-            conn,
-            "SELECT json_array(c.id, f.in_scid, f.in_msat, f.known_at, EXISTS (
-                 SELECT 1 FROM forwards AS g CROSS JOIN scids AS gs ON gs.scid = g.out_scid CROSS JOIN channels AS gc ON gc.id = gs.channel
-                 WHERE g.in_scid = f.in_scid AND g.in_htlc > f.in_htlc AND g.in_htlc <= f.in_htlc + ?3
-                     AND g.received <= f.known_at + ?4 AND ABS(g.in_msat - f.in_msat) <= f.in_msat / 100
-                     AND (gc.id = c.id OR gc.peer = c.peer) AND (g.status <> 3 OR g.failcode = ?5))) AS line
-             FROM forwards AS f INDEXED BY forwards_known
-             CROSS JOIN scids AS s ON s.scid = f.out_scid
-             CROSS JOIN channels AS c ON c.id = s.channel
-             WHERE f.known_at > ?1 AND f.known_at <= ?2 AND f.status = 3 AND f.failcode = ?6",
-            &[
-                Cell::Int(before.0),
-                Cell::Int(to.0),
-                Cell::Int(NEXT_HTLCS),
-                Cell::Int(RETRY_SECS * 1_000),
-                // Who is refused for our lack of balance had offered enough.
-                Cell::Int(i64::from(TEMPORARY_CHANNEL_FAILURE)),
-                Cell::Int(i64::from(FEE_INSUFFICIENT)),
-            ],
-        )
-        .await?;
+        conn,
+        "SELECT json_array(c.id, f.in_scid, f.in_msat, f.known_at, EXISTS (
+             SELECT 1 FROM forwards AS g CROSS JOIN scids AS gs ON gs.scid = g.out_scid CROSS JOIN channels AS gc ON gc.id = gs.channel
+             WHERE g.in_scid = f.in_scid AND g.in_htlc > f.in_htlc AND g.in_htlc <= f.in_htlc + ?3
+                 AND g.received <= f.known_at + ?4 AND ABS(g.in_msat - f.in_msat) <= f.in_msat / 100
+                 AND (gc.id = c.id OR gc.peer = c.peer) AND (g.status <> 3 OR g.failcode = ?5))) AS line
+         FROM forwards AS f INDEXED BY forwards_known
+         CROSS JOIN scids AS s ON s.scid = f.out_scid
+         CROSS JOIN channels AS c ON c.id = s.channel
+         WHERE f.known_at > ?1 AND f.known_at <= ?2 AND f.status = 3 AND f.failcode = ?6",
+        &[
+            Cell::Int(before.0),
+            Cell::Int(to.0),
+            Cell::Int(NEXT_HTLCS),
+            Cell::Int(RETRY_SECS * 1_000),
+            // Who is refused for our lack of balance had offered enough.
+            Cell::Int(i64::from(TEMPORARY_CHANNEL_FAILURE)),
+            Cell::Int(i64::from(FEE_INSUFFICIENT)),
+        ],
+    )
+    .await?;
     let mut tried: HashMap<(i64, i64), Tries<()>> = HashMap::new();
     rows.sort_unstable_by_key(|(_, in_scid, in_msat, at, _)| (*at, *in_scid, *in_msat));
     let mut refused = Vec::new();
