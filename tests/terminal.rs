@@ -35,6 +35,8 @@ fn a_knob_that_is_none_is_told_by_its_rule() {
     }
     let why = said(&["simulate", "run", "--scenario", "S1", "--seeds", "1", "--policy", "core-lightning:5"]);
     assert!(why.contains("'core-lightning' has no knob to set; write it without ':5'"), "{why}");
+    let why = said(&["simulate", "run", "--tape", "/missing.tape", "--policy", "ours,insider"]);
+    assert!(why.contains("'insider'") && why.contains("--scenario"), "{why}");
     let why = said(&["simulate", "tune", "--policy", "static", "--knob", "100,abc"]);
     assert!(why.contains("--knob") && why.contains("not 'abc'"), "{why}");
 }

@@ -11,7 +11,7 @@ use anyhow::Context;
 use super::crew;
 use crate::domain::Ppm;
 use crate::options::{Layers, Options};
-use crate::sim::oracle::Oracle;
+use crate::sim::oracle::{Insider, Oracle};
 use crate::sim::rules::ours::Ours;
 use crate::sim::rules::{Named, RULES, Rule, by_name};
 use crate::sim::score::Mark;
@@ -20,6 +20,7 @@ use crate::sim::{Asked, Kind, Network, Run, Simulation, Tape, graph, play, play_
 const PLUGIN: &str = "plugin";
 const MOVING: &str = "plugin+sling";
 const SAME_FEES: &str = "same-fees";
+const INSIDER: &str = "insider";
 /// Of rules that leave something to chance.
 const RULE_SEED: u64 = 1;
 
@@ -34,6 +35,8 @@ pub(super) enum Policy {
     },
     /// The fees that the plugin asked beside its moves, without the moves.
     SameFees,
+    /// Knows all payers, but not which payment comes when.
+    Insider,
 }
 
 /// What the plugin did on a tape with somebody who moves liquidity.
@@ -92,6 +95,7 @@ impl Policy {
             PLUGIN => Ok(Policy::Plugin { moves: false }),
             MOVING => Ok(Policy::Plugin { moves: true }),
             SAME_FEES => Ok(Policy::SameFees),
+            INSIDER => Ok(Policy::Insider),
             name => rule(name).map(|_| Policy::Rule(name.to_owned())),
         }
     }
@@ -102,6 +106,7 @@ impl Policy {
             Policy::Plugin { moves: true } => MOVING,
             Policy::Plugin { moves: false } => PLUGIN,
             Policy::SameFees => SAME_FEES,
+            Policy::Insider => INSIDER,
         }
     }
 
@@ -110,7 +115,7 @@ impl Policy {
         match self {
             Policy::Rule(name) => rule(name).ok(),
             Policy::Ours(_, options) => Some(Box::new(Ours::new((**options).clone()))),
-            Policy::Plugin { .. } | Policy::SameFees => None,
+            Policy::Plugin { .. } | Policy::SameFees | Policy::Insider => None,
         }
     }
 
@@ -121,6 +126,10 @@ impl Policy {
         }
         if let Policy::Plugin { moves: false } = self {
             return whole_plugin(tape, days, false).map(|still| still.run);
+        }
+        if let Policy::Insider = self {
+            let known = Insider::of(tape, days).context("these payments were not drawn from a seed")?;
+            return Ok(known.play(tape, days));
         }
         let moved = match moved {
             Some(moved) => moved,

@@ -63,7 +63,8 @@ pub(super) struct RunArgs {
     field: Field,
     /// Rules by name, parted by commas; some take the value of their knob, as in `static:300`. `plugin` is the whole plugin
     /// with a ledger in memory, `plugin+sling` the same with somebody who moves liquidity for it, `same-fees`
-    /// the fees that the latter asked, with nothing moved.
+    /// the fees that the latter asked, with nothing moved, `insider` one who knows all payers from the start, but not which payment
+    /// comes when.
     #[arg(long, default_value = "ours,static")]
     policy: String,
     /// Play a tape that `simulate tape` has written, instead of scenarios; more than once for several.
@@ -98,6 +99,11 @@ pub(super) fn run(order: Order) -> anyhow::Result<()> {
 
 fn compare(args: &RunArgs) -> anyhow::Result<()> {
     let policies: Vec<Policy> = args.policy.split(',').map(Policy::parse).collect::<anyhow::Result<_>>()?;
+    if !args.tape.is_empty() && policies.iter().any(|policy| matches!(policy, Policy::Insider)) {
+        bail!(
+            "'insider' knows payers that are drawn from a seed; of a --tape there are only payments. Give it a --scenario"
+        );
+    }
     let jobs = if args.tape.is_empty() {
         args.field.jobs()?
     } else {
@@ -266,5 +272,5 @@ fn list() -> String {
     for rule in RULES {
         text += &format!("  {:<14} {}\n", rule.name, rule.about);
     }
-    text + "  plugin         the whole plugin with a ledger in memory; some hundred times slower than `ours`\n  plugin+sling   the same, and it moves liquidity; what that costs is taken off\n  same-fees      the fees that plugin+sling asked on that tape, with nothing moved"
+    text + "  plugin         the whole plugin with a ledger in memory; some hundred times slower than `ours`\n  plugin+sling   the same, and it moves liquidity; what that costs is taken off\n  same-fees      the fees that plugin+sling asked on that tape, with nothing moved\n  insider        the prices that earned most on other tapes of the same payers: all that could ever be learned"
 }

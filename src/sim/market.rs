@@ -66,6 +66,21 @@ pub struct Tally {
     pub lost: u64,
 }
 
+impl Tally {
+    #[must_use]
+    pub fn plus(&self, other: &Tally) -> Tally {
+        Tally {
+            wanted: self.wanted + other.wanted,
+            settled: self.settled + other.settled,
+            failed: self.failed + other.failed,
+            starved: self.starved + other.starved,
+            underpaid: self.underpaid + other.underpaid,
+            gained: self.gained + other.gained,
+            lost: self.lost + other.lost,
+        }
+    }
+}
+
 /// The way that a payment wants to take through us.
 #[derive(Clone, Copy, Debug)]
 struct Way {

@@ -151,6 +151,16 @@ impl Run {
         Run { days, channels: market.channels.len(), earned, spent: Vec::new(), updates, tally: market.tally }
     }
 
+    /// Both together, as if one node had had both.
+    #[must_use]
+    pub fn plus(mut self, other: &Run) -> Run {
+        self.earned.iter_mut().zip(&other.earned).for_each(|(sum, msat)| *sum += msat);
+        self.spent.iter_mut().zip(&other.spent).for_each(|(sum, msat)| *sum += msat);
+        self.updates.iter_mut().zip(&other.updates).for_each(|(sum, count)| *sum += count);
+        self.tally = self.tally.plus(&other.tally);
+        self
+    }
+
     /// Msat on that day, all channels together.
     pub fn on_day(&self, day: u32) -> u64 {
         let start = day as usize * self.channels;

@@ -88,6 +88,8 @@ pub struct Tape {
     frozen: Vec<Arc<Day>>,
     /// Nothing is drawn after the frozen days.
     ends: bool,
+    /// Which of all tapes that the same network could have had: 0 is the one that is played.
+    draw: u16,
 }
 
 impl Tape {
@@ -100,7 +102,7 @@ impl Tape {
         for (place, seat) in (0u32..).zip(&network.seats) {
             by_peer[seat.peer as usize].push(place);
         }
-        Tape { weights: weights.collect(), by_peer, frozen: Vec::new(), ends: false, network }
+        Tape { weights: weights.collect(), by_peer, frozen: Vec::new(), ends: false, draw: 0, network }
     }
 
     /// Draws the first days once, for those who play them often.
@@ -135,6 +137,12 @@ impl Tape {
         Tape::of_days(network, days)
     }
 
+    /// Another tape of the same payers: as many are wanted by the same channels at the same prices and in the same regimes, but
+    /// which payment comes when, and which peer is away, is another chance. `None`: its payments were not drawn.
+    pub fn redrawn(&self, draw: u16) -> Option<Tape> {
+        (!self.ends).then(|| Tape { frozen: Vec::new(), draw, ..self.clone() })
+    }
+
     pub fn network(&self) -> &Arc<Network> {
         &self.network
     }
@@ -153,9 +161,14 @@ impl Tape {
         self.frozen.get(day as usize).cloned().unwrap_or_else(drawn)
     }
 
+    /// Where chance of that day comes from.
+    fn place(&self, day: u32) -> u64 {
+        u64::from(self.draw) << 32 | u64::from(day)
+    }
+
     fn draw(&self, day: u32) -> Day {
         let seed = self.network.scenario.seed;
-        let mut rng = stream(seed, Stream::Payments, u64::from(day));
+        let mut rng = stream(seed, Stream::Payments, self.place(day));
         let mut payments = Vec::new();
         for hour in 0..24 {
             let start = Time(self.start_of(day).0 + hour * 3_600_000);
@@ -267,7 +280,7 @@ impl Tape {
     /// Peers go away for two hours on average, so often that the share of the scenario comes out.
     fn draw_outages(&self, day: u32) -> Vec<Outage> {
         let scenario = &self.network.scenario;
-        let mut rng = stream(scenario.seed, Stream::Outages, u64::from(day));
+        let mut rng = stream(scenario.seed, Stream::Outages, self.place(day));
         let chance = (scenario.offline * 12.0).clamp(0.0, 1.0);
         let mut outages = Vec::new();
         for peer in (0u32..).take(self.network.peers.len()) {
@@ -283,7 +296,7 @@ impl Tape {
 
     fn draw_jams(&self, day: u32) -> Vec<Jam> {
         let scenario = &self.network.scenario;
-        let mut rng = stream(scenario.seed, Stream::Jams, u64::from(day));
+        let mut rng = stream(scenario.seed, Stream::Jams, self.place(day));
         let mut jams = Vec::new();
         for channel in (0u32..).take(self.network.seats.len()) {
             if scenario.jams_per_week > 0.0 && rng.random_bool((scenario.jams_per_week / 7.0).min(1.0)) {

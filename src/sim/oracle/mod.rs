@@ -2,6 +2,7 @@
 //! (O1), and where channels do not touch each other the best fee of each channel and regime within the family of
 //! [`Law`] (O2). A pure function of the tape; searches found better prices than any formula, but no proof that none is better.
 
+mod insider;
 mod stride;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,8 @@ use crate::sim::law::{HIGHEST_PPM, LOWEST_PPM, Law};
 use crate::sim::network::{Seat, Stream, stream};
 use crate::sim::play::{Run, play_fixed, play_laws};
 use crate::sim::tape::Tape;
+
+pub use insider::Insider;
 
 #[derive(Clone, Debug)]
 pub struct Oracle {
@@ -57,20 +60,25 @@ const REGIME_STEPS: [f64; 6] = [1.5, 1.0 / 1.5, 1.2, 1.0 / 1.2, 1.07, 1.0 / 1.07
 impl Oracle {
     /// Consults the oracle about so many days of a tape.
     pub fn of(tape: &Arc<Tape>, days: u32) -> Oracle {
+        Oracle::over(Plays { tape, more: &[], days })
+    }
+
+    /// The prices that would have earned most on several tapes of one network together.
+    fn over(plays: Plays) -> Oracle {
+        let tape = plays.tape;
         let ladder: Vec<(f64, Run)> = (0..LADDER_STEPS)
             .map(|step| LADDER.0 * LADDER.1.powi(step))
-            .map(|ppm| (ppm, play_fixed(tape, days, &vec![Ppm::rounded(ppm); tape.network().seats.len()])))
+            .map(|ppm| (ppm, plays.fixed(&vec![Ppm::rounded(ppm); tape.network().seats.len()])))
             .collect();
         let single = ladder.iter().max_by_key(|(_, run)| run.total());
         let single = single.map_or((Ppm(0), 0), |(ppm, run)| (Ppm::rounded(*ppm), run.total()));
         if tape.network().scenario.refill.is_some() {
-            let (laws, fixed) = single_channels(tape, days, &ladder);
-            let fixed_run = play_fixed(tape, days, &fixed);
-            let laws_run = play_laws(tape, days, &laws);
+            let (laws, fixed) = single_channels(plays, &ladder);
+            let (fixed_run, laws_run) = (plays.fixed(&fixed), plays.laws(&laws));
             return Oracle { single, fixed, fixed_run, laws, laws_run };
         }
-        let fixed = together(tape, days, &ladder, single.0);
-        let fixed_run = play_fixed(tape, days, &fixed);
+        let fixed = together(plays, &ladder, single.0);
+        let fixed_run = plays.fixed(&fixed);
         let start = tape.start_of(0);
         let laws = fixed.iter().map(|ppm| Law::fixed(start, ppm.as_f64())).collect();
         Oracle { single, fixed, laws_run: fixed_run.clone(), fixed_run, laws }
@@ -90,6 +98,27 @@ impl Oracle {
             }
         }
         Oracle { laws, laws_run, ..self }
+    }
+}
+
+/// What is played to find out what prices earn.
+#[derive(Clone, Copy)]
+struct Plays<'a> {
+    tape: &'a Arc<Tape>,
+    /// Other tapes of the same network.
+    more: &'a [Arc<Tape>],
+    days: u32,
+}
+
+impl Plays<'_> {
+    fn fixed(&self, fees: &[Ppm]) -> Run {
+        let run = play_fixed(self.tape, self.days, fees);
+        self.more.iter().fold(run, |sum, tape| sum.plus(&play_fixed(tape, self.days, fees)))
+    }
+
+    fn laws(&self, laws: &[Law]) -> Run {
+        let run = play_laws(self.tape, self.days, laws);
+        self.more.iter().fold(run, |sum, tape| sum.plus(&play_laws(tape, self.days, laws)))
     }
 }
 
@@ -119,16 +148,17 @@ fn best_of(ladder: &[(f64, Run)], channel: usize) -> f64 {
 }
 
 /// Channels that touch each other: coordinate ascent on the whole node's revenue from several places.
-fn together(tape: &Arc<Tape>, days: u32, ladder: &[(f64, Run)], single: Ppm) -> Vec<Ppm> {
-    let seats = &tape.network().seats;
+fn together(plays: Plays, ladder: &[(f64, Run)], single: Ppm) -> Vec<Ppm> {
+    let network = plays.tape.network();
+    let seats = &network.seats;
     let mut starts =
         vec![vec![single.as_f64(); seats.len()], (0..seats.len()).map(|channel| best_of(ladder, channel)).collect()];
     for factor in [0.5, 1.0, 2.0] {
         starts.push(seats.iter().map(|seat| seat.level_ppm * factor).collect());
     }
-    let mut climbs: Vec<Ascent> = starts.into_iter().map(|start| Ascent::new(tape, days, start).climb()).collect();
+    let mut climbs: Vec<Ascent> = starts.into_iter().map(|start| Ascent::new(plays, start).climb()).collect();
     let most = ladder.first().map_or(0, |(_, run)| strides(run));
-    let mut rng = stream(tape.network().scenario.seed, Stream::Oracle, 0);
+    let mut rng = stream(network.scenario.seed, Stream::Oracle, 0);
     climbs.sort_by_key(|climb| Reverse(climb.earned));
     climbs.truncate(CONTENDERS);
     climbs.iter_mut().for_each(|climb| climb.stride(most / 6, &mut rng));
@@ -144,15 +174,14 @@ fn rounded(fees: &[f64]) -> Vec<Ppm> {
 }
 
 struct Ascent<'a> {
-    tape: &'a Arc<Tape>,
-    days: u32,
+    plays: Plays<'a>,
     fees: Vec<f64>,
     earned: u64,
 }
 
-impl Ascent<'_> {
-    fn new(tape: &Arc<Tape>, days: u32, fees: Vec<f64>) -> Ascent<'_> {
-        let mut ascent = Ascent { tape, days, fees: Vec::new(), earned: 0 };
+impl<'a> Ascent<'a> {
+    fn new(plays: Plays<'a>, fees: Vec<f64>) -> Ascent<'a> {
+        let mut ascent = Ascent { plays, fees: Vec::new(), earned: 0 };
         ascent.try_out(fees);
         ascent
     }
@@ -160,7 +189,7 @@ impl Ascent<'_> {
     /// Takes these fees if they earn more.
     fn try_out(&mut self, fees: Vec<f64>) -> bool {
         let fees: Vec<f64> = fees.into_iter().map(|ppm| ppm.clamp(LOWEST_PPM, HIGHEST_PPM)).collect();
-        let earned = play_fixed(self.tape, self.days, &rounded(&fees)).total();
+        let earned = self.plays.fixed(&rounded(&fees)).total();
         let better = earned > self.earned || self.fees.is_empty();
         if better {
             (self.fees, self.earned) = (fees, earned);
@@ -210,15 +239,15 @@ impl Ascent<'_> {
 
 /// Channels that do not touch each other are searched all at once: each keeps the best law that it was played by.
 struct Search<'a> {
-    tape: &'a Arc<Tape>,
-    days: u32,
+    plays: Plays<'a>,
     best: Vec<(Law, u64)>,
 }
 
-fn single_channels(tape: &Arc<Tape>, days: u32, ladder: &[(f64, Run)]) -> (Vec<Law>, Vec<Ppm>) {
+fn single_channels(plays: Plays, ladder: &[(f64, Run)]) -> (Vec<Law>, Vec<Ppm>) {
+    let tape = plays.tape;
     let start = tape.start_of(0);
     let laws = (0..tape.network().seats.len()).map(|channel| (Law::fixed(start, best_of(ladder, channel)), 0));
-    let mut search = Search { tape, days, best: laws.collect() };
+    let mut search = Search { plays, best: laws.collect() };
     search.propose(|_, law| law.clone());
     for step in STEPS {
         for factor in [step, 1.0 / step, step, 1.0 / step] {
@@ -237,7 +266,7 @@ impl Search<'_> {
     /// Plays every channel by another law, and each takes its own if it earned more by it.
     fn propose(&mut self, other: impl Fn(usize, &Law) -> Law) {
         let laws: Vec<Law> = self.best.iter().enumerate().map(|(channel, (law, _))| other(channel, law)).collect();
-        let run = play_laws(self.tape, self.days, &laws);
+        let run = self.plays.laws(&laws);
         for (channel, (best, law)) in self.best.iter_mut().zip(laws).enumerate() {
             let earned = run.of_channel(channel);
             if earned > best.1 {
@@ -260,7 +289,7 @@ impl Search<'_> {
 
     /// Every channel strides for itself: one play is a trial of each.
     fn stride(&mut self) {
-        let rng = RefCell::new(stream(self.tape.network().scenario.seed, Stream::Oracle, 2));
+        let rng = RefCell::new(stream(self.plays.tape.network().scenario.seed, Stream::Oracle, 2));
         for _ in 0..SINGLE_STRIDES {
             self.propose(|_, law| {
                 let mut rng = rng.borrow_mut();
@@ -276,12 +305,12 @@ impl Search<'_> {
 
     /// A price for each regime, first as far off as payers are, then climbed one by one.
     fn regimes(&mut self) {
-        let seats = &self.tape.network().seats;
+        let seats = &self.plays.tape.network().seats;
         let most = seats.iter().map(|seat| seat.phases.len()).max().unwrap_or(0);
         if most == 0 {
             return;
         }
-        let start = self.tape.start_of(0);
+        let start = self.plays.tape.start_of(0);
         for (seat, (law, _)) in seats.iter().zip(&mut self.best) {
             let level = law.level(start);
             law.ppm = regimes_of(start, seat, |_| level);

@@ -192,3 +192,33 @@ fn oracle_against_patience() {
         eprintln!("{name} {seed}: {:.1} % of what patience found", share_of(&oracle, found.earned) * 100.0);
     }
 }
+
+#[test]
+fn the_insider_knows_every_payer_and_no_payment() {
+    for name in ["S1", "M1"] {
+        let tape = tape(name, |shape| shape);
+        let known = Insider::of(&tape, 12).unwrap();
+        // Another tape of the same payers tells nothing else.
+        let another = Arc::new(tape.redrawn(99).unwrap().frozen(12));
+        assert_ne!(tape.day(3), another.day(3), "{name}");
+        assert_eq!(Insider::of(&another, 12).unwrap(), known, "{name}");
+        let oracle = Oracle::of(&tape, 12);
+        let share = known.play(&tape, 12).total() as f64 / oracle.laws_run.total() as f64;
+        let single = oracle.single.1 as f64 / oracle.laws_run.total() as f64;
+        assert!(single < share && share < 1.0, "{name}: {single} {share}");
+    }
+}
+
+#[test]
+fn another_tape_of_the_same_payers_differs_by_chance_only() {
+    let tape = tape("S1", |shape| shape);
+    let another = tape.redrawn(1).unwrap();
+    assert_eq!(tape.network(), another.network());
+    assert_eq!(tape.redrawn(0).unwrap().day(5), tape.day(5));
+    let wanted = |tape: &Tape| (0..12).map(|day| tape.day(day).payments.len()).sum::<usize>() as f64;
+    let ratio = wanted(&another) / wanted(&tape);
+    assert!((0.95..1.05).contains(&ratio), "{ratio}");
+    // Payments that were read have no others beside them.
+    let read = Tape::of_days(tape.network().clone(), vec![(*tape.day(0)).clone()]);
+    assert!(read.redrawn(1).is_none());
+}
