@@ -68,7 +68,7 @@ pub struct Tally {
 
 impl Tally {
     #[must_use]
-    pub fn plus(&self, other: &Tally) -> Tally {
+    pub(super) fn plus(&self, other: &Tally) -> Tally {
         Tally {
             wanted: self.wanted + other.wanted,
             settled: self.settled + other.settled,

@@ -151,9 +151,10 @@ impl Run {
         Run { days, channels: market.channels.len(), earned, spent: Vec::new(), updates, tally: market.tally }
     }
 
-    /// Both together, as if one node had had both.
+    /// Both together, as if one node had had both: the same days and channels.
     #[must_use]
-    pub fn plus(mut self, other: &Run) -> Run {
+    pub(super) fn plus(mut self, other: &Run) -> Run {
+        self.spent.resize(self.spent.len().max(other.spent.len()), 0);
         self.earned.iter_mut().zip(&other.earned).for_each(|(sum, msat)| *sum += msat);
         self.spent.iter_mut().zip(&other.spent).for_each(|(sum, msat)| *sum += msat);
         self.updates.iter_mut().zip(&other.updates).for_each(|(sum, count)| *sum += count);

@@ -112,13 +112,15 @@ struct Plays<'a> {
 
 impl Plays<'_> {
     fn fixed(&self, fees: &[Ppm]) -> Run {
-        let run = play_fixed(self.tape, self.days, fees);
-        self.more.iter().fold(run, |sum, tape| sum.plus(&play_fixed(tape, self.days, fees)))
+        self.sum(|tape| play_fixed(tape, self.days, fees))
     }
 
     fn laws(&self, laws: &[Law]) -> Run {
-        let run = play_laws(self.tape, self.days, laws);
-        self.more.iter().fold(run, |sum, tape| sum.plus(&play_laws(tape, self.days, laws)))
+        self.sum(|tape| play_laws(tape, self.days, laws))
+    }
+
+    fn sum(&self, play: impl Fn(&Arc<Tape>) -> Run) -> Run {
+        self.more.iter().fold(play(self.tape), |sum, tape| sum.plus(&play(tape)))
     }
 }
 
